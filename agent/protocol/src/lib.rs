@@ -1,0 +1,37 @@
+//! What travels between the agent and the server: types, their JSON, and the signatures over them.
+//!
+//! Two rules keep old agents and new servers on speaking terms. Types a server *reads from an agent* and frames in
+//! both directions tolerate unknown fields and enum values. Types an agent *acts on* ([`CommandOrder`], [`Command`])
+//! are closed: an unknown kind or field refuses the whole order.
+
+mod command;
+mod enrolment;
+mod envelope;
+mod http_api;
+mod ids;
+mod problem;
+mod request_signature;
+mod stream;
+mod telemetry;
+
+pub use command::{
+    Command, CommandOrder, CommandResult, CommandState, IsolationOutcome, NetworkIsolate, NetworkRestore,
+};
+pub use enrolment::{
+    EnrolRequest, EnrolResponse, EnrolString, EnrolStringError, EnrolmentGrant, EnrolmentProof,
+};
+pub use envelope::{Envelope, EnvelopeSignature, PayloadType, pre_authentication_encoding};
+#[cfg(feature = "crypto")]
+pub use envelope::{EnvelopeError, Keypair, PublicKey, PublicKeyError};
+pub use http_api::{CommandReceipt, OfferedCommand, PollResponse, ResultReceipt};
+pub use ids::{CommandId, EndpointId, Epoch, IdError, KeyFingerprint};
+pub use problem::Problem;
+pub use request_signature::{
+    RequestParts, RequestSignature, RequestSignatureError, SIGNATURE_MAX_AGE_SECONDS, signature_base,
+};
+#[cfg(feature = "crypto")]
+pub use request_signature::{SignedHeaders, content_digest, sign_request, verify_request};
+pub use stream::{AgentFrame, HelloClaims, MAX_FRAME_BYTES, RefusalReason, ServerFrame};
+pub use telemetry::{
+    AgentFacts, Disk, HostFacts, IsolationObservation, LoadAverage, Memory, ObservedIsolation, Telemetry,
+};

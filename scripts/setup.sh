@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs what the project needs and does not find; every step is skipped when its result is present.
+# usage: scripts/setup.sh run|test
+#   run   what `make up` needs: compilers, Postgres, nftables, the wasm target and the front-end tools
+#   test  the same plus the browser
+# Works as root without a terminal; as another user it prints the one command an administrator must run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+WASM_BINDGEN_VERSION=$(sed -n 's/^wasm-bindgen = "=\(.*\)"/\1/p' Cargo.toml)
+CARGO_LEPTOS_VERSION=0.3.10
+
+want=${1:-run}
+case "$want" in run | test) ;; *) die "usage: scripts/setup.sh run|test" ;; esac
+
+# One line per Debian package: "package:file or command that proves it is there".
+apt_needs=(
+  build-essential:cc
+  pkg-config:pkg-config
+  ca-certificates:/etc/ssl/certs/ca-certificates.crt
+  curl:curl
+  python3:python3
+  procps:pgrep
+  util-linux:flock
+  iproute2:ip
+  iputils-ping:ping
+  nftables:nft
+)
+# Any PostgreSQL of version 14 or newer will do; Debian's default is installed when none is found.
+has_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+[ -n "${DATABASE_URL:-}" ] && [ "$want" = run ] || has_postgres || apt_needs+=(postgresql:/nonexistent)
+if [ "$want" = test ]; then
+  apt_needs+=(chromium:/usr/bin/chromium)
+  has_postgres && ! compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null && apt_needs+=(postgresql-contrib:/nonexistent)
+fi
+command -v node >/dev/null || apt_needs+=(nodejs:node)
+command -v npm >/dev/null || apt_needs+=(npm:npm)
+
+missing=()
+for need in "${apt_needs[@]}"; do
+  proof=${need#*:}
+  case "$proof" in
+    /*) [ -e "$proof" ] || missing+=("${need%%:*}") ;;
+    *) command -v "$proof" >/dev/null || [ -x "/usr/sbin/$proof" ] || missing+=("${need%%:*}") ;;
+  esac
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" != 0 ]; then
+    die "these packages are missing: ${missing[*]}" "run: sudo apt-get install -y ${missing[*]}"
+  fi
+  # Debian's package would otherwise create and start a cluster of its own on port 5432.
+  if [[ " ${missing[*]} " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  quiet apt-update apt-get update -q
+  quiet apt-install apt-get install -y -q --no-install-recommends "${missing[@]}"
+fi
+
+command -v cargo >/dev/null || die "cargo is missing" "install Rust from https://rustup.rs, then run make again"
+
+if ! [ -d "$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]; then
+  say "adding the rustup target wasm32-unknown-unknown"
+  quiet rustup-target rustup target add wasm32-unknown-unknown
+fi
+
+if [ "$(wasm-bindgen --version 2>/dev/null)" != "wasm-bindgen $WASM_BINDGEN_VERSION" ]; then
+  say "compiling wasm-bindgen-cli $WASM_BINDGEN_VERSION (about 3 min on 2 cores, once)"
+  # No --locked: the lock file it ships names a version the registry no longer has.
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=1 quiet wasm-bindgen-cli \
+    cargo install wasm-bindgen-cli --version "$WASM_BINDGEN_VERSION" --force
+fi
+
+if ! command -v cargo-leptos >/dev/null; then
+  if command -v cargo-binstall >/dev/null; then
+    say "fetching a prebuilt cargo-leptos $CARGO_LEPTOS_VERSION"
+    quiet cargo-leptos-binstall cargo binstall -y --disable-strategies compile "cargo-leptos@$CARGO_LEPTOS_VERSION" || true
+  fi
+fi
+if ! command -v cargo-leptos >/dev/null; then
+  say "compiling cargo-leptos $CARGO_LEPTOS_VERSION (about 10 min on 2 cores, once)"
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+    quiet cargo-leptos cargo install cargo-leptos --version "$CARGO_LEPTOS_VERSION" --locked --features no_downloads
+fi
+
+stamp=end2end/node_modules/.installed
+if ! cmp -s end2end/package-lock.json "$stamp"; then
+  say "installing npm packages (wasm-opt, Playwright, axe)"
+  (cd end2end && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 quiet npm npm ci --no-audit --no-fund)
+  cp end2end/package-lock.json "$stamp"
+fi
