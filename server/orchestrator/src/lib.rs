@@ -1,1 +1,15 @@
+//! The Strike orchestrator: what operators may ask for, how it is queued and dispatched, and what everybody sees of it.
+//!
+//! No SQL text and no HTTP types here; every decision takes `now` as an argument.
 
+pub mod authority;
+pub mod enrolment;
+mod error;
+pub mod events;
+pub mod model;
+pub mod operators;
+mod registry;
+mod strike;
+
+pub use error::StrikeError;
+pub use strike::{Strike, StrikeConfig};

@@ -1,1 +1,104 @@
+//! All SQL of Voltaxe Sentinel, one file an aggregate; its migrations; and the embedded Postgres.
+//!
+//! Every statement is checked against a real Postgres when it is compiled (`.sqlx/` holds the outcome for builds without
+//! one). A method is one statement, and so one commit, unless it says otherwise.
 
+mod audit;
+mod commands;
+pub mod embedded;
+mod endpoints;
+mod enrolment;
+mod error;
+mod maintenance;
+pub mod model;
+mod operators;
+mod telemetry;
+
+use std::{str::FromStr as _, time::Duration};
+
+pub use audit::AuditEntry;
+pub use commands::{Enqueue, Enqueued, NewCommand, RecordedResult};
+pub use enrolment::{EnrolOutcome, NewEndpoint};
+pub use error::StoreError;
+pub use operators::{NewOperator, OperatorRow, SessionRow};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// The schema, newest last. Applied by [`Store::migrate`].
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// A statement that takes longer is ended by Postgres.
+const STATEMENT_TIMEOUT: &str = "15s";
+/// How long a caller waits for a free connection before it is told that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Connections to the database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// A commit here is on disk when it returns.
+    durable: PgPool,
+    /// For marks that the protocol renews by itself when a crash loses them (hand-outs, receipts, last-seen times,
+    /// telemetry): `synchronous_commit` is off, so they never make a click wait for the disk.
+    relaxed: PgPool,
+}
+
+impl Store {
+    /// Makes the pools; connections are opened on first use. `url` is a `postgres://` address.
+    pub fn connect_lazy(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(StoreError::from)?
+            .application_name("voltaxe-server")
+            .options([("statement_timeout", STATEMENT_TIMEOUT), ("timezone", "UTC")]);
+        let pool = |size| {
+            PgPoolOptions::new()
+                .max_connections(size)
+                // The default asks the server `SELECT 1` before every use: one round trip a statement.
+                .test_before_acquire(false)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+        };
+        Ok(Self {
+            durable: pool(16).connect_lazy_with(options.clone()),
+            relaxed: pool(4).connect_lazy_with(options.options([("synchronous_commit", "off")])),
+        })
+    }
+
+    /// Applies the migrations that are missing.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        MIGRATOR.run(&self.durable).await.map_err(StoreError::Migration)
+    }
+
+    /// Refuses a database that would lose an acknowledged command in a crash.
+    pub async fn check_durability(&self) -> Result<(), StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT current_setting('fsync') AS "fsync!",
+                      current_setting('synchronous_commit') AS "synchronous_commit!",
+                      current_setting('full_page_writes') AS "full_page_writes!""#
+        )
+        .fetch_one(&self.durable)
+        .await?;
+        for (setting, value) in [
+            ("fsync", row.fsync),
+            ("synchronous_commit", row.synchronous_commit),
+            ("full_page_writes", row.full_page_writes),
+        ] {
+            if value == "off" {
+                return Err(StoreError::NotDurable { setting });
+            }
+        }
+        Ok(())
+    }
+
+    /// One round trip.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query!(r#"SELECT 1 AS "one!""#).fetch_one(&self.durable).await?;
+        Ok(())
+    }
+
+    /// Ends idle connections and waits for the others.
+    pub async fn close(&self) {
+        self.relaxed.close().await;
+        self.durable.close().await;
+    }
+}

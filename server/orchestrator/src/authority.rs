@@ -1,0 +1,139 @@
+//! Who may do what: one table from action to role, and permits that prove the table was asked.
+
+use std::{fmt, marker::PhantomData, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Each role may do all that the one before it may.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Viewer,
+    Responder,
+    Admin,
+}
+
+impl Role {
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Responder, Self::Admin];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Responder => "responder",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a role is viewer, responder or admin")]
+pub struct UnknownRole;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $action:ident => $role:ident,)*) => {
+        /// Everything an operator can do.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Action {
+            $($(#[$doc])* $action,)*
+        }
+
+        impl Action {
+            pub const ALL: &[Self] = &[$(Self::$action,)*];
+
+            /// The least role that may do it.
+            #[must_use]
+            pub fn role(self) -> Role {
+                match self {
+                    $(Self::$action => Role::$role,)*
+                }
+            }
+        }
+
+        /// Markers for [`Permit`], one an action.
+        pub mod may {
+            $(
+                #[derive(Clone, Copy, Debug)]
+                pub struct $action;
+
+                impl super::Act for $action {
+                    const ACTION: super::Action = super::Action::$action;
+                }
+            )*
+        }
+    };
+}
+
+actions! {
+    /// Endpoints, their telemetry and their commands, live.
+    View => Viewer,
+    Isolate => Responder,
+    Restore => Responder,
+    CancelCommand => Responder,
+    CreateEnrolmentToken => Admin,
+    ApproveEndpoint => Admin,
+    ManageOperators => Admin,
+}
+
+pub trait Act {
+    const ACTION: Action;
+}
+
+/// A person signed in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Operator {
+    pub id: OperatorId,
+    pub username: String,
+    pub role: Role,
+}
+
+impl Operator {
+    pub fn permit<A: Act>(&self) -> Result<Permit<A>, Forbidden> {
+        if self.role >= A::ACTION.role() {
+            Ok(Permit { operator: self.clone(), action: PhantomData })
+        } else {
+            Err(Forbidden { needs: A::ACTION.role(), has: self.role })
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperatorId(pub Uuid);
+
+/// Proof that this operator may do `A`. Every method that acts for an operator asks for the one it needs, so code that
+/// forgot to check does not compile.
+#[derive(Clone, Debug)]
+pub struct Permit<A> {
+    operator: Operator,
+    action: PhantomData<A>,
+}
+
+impl<A> Permit<A> {
+    #[must_use]
+    pub fn operator(&self) -> &Operator {
+        &self.operator
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("this needs the role {needs}; you are signed in as {has}")]
+pub struct Forbidden {
+    pub needs: Role,
+    pub has: Role,
+}

@@ -1,0 +1,31 @@
+use voltaxe_protocol::CommandId;
+
+use crate::authority::Forbidden;
+
+/// Why something an operator or an agent asked for was not done. Every variant says who can do something about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StrikeError {
+    #[error("no endpoint is called {0:?}")]
+    UnknownHost(String),
+    #[error("there is no command {0}")]
+    UnknownCommand(CommandId),
+    /// A value in the request is wrong: `field` names it, `problem` says what it must be.
+    #[error("{field}: {problem}")]
+    Invalid { field: &'static str, problem: String },
+    #[error("{0}")]
+    Forbidden(#[from] Forbidden),
+    /// True, but not now: the state of things forbids it. The text says what to do.
+    #[error("{0}")]
+    Conflict(String),
+    /// The database is away; nothing was changed. Try again shortly.
+    #[error("the database is not available; nothing was changed")]
+    Unavailable(#[source] voltaxe_store::StoreError),
+    #[error("an internal error")]
+    Internal(#[source] voltaxe_store::StoreError),
+}
+
+impl From<voltaxe_store::StoreError> for StrikeError {
+    fn from(error: voltaxe_store::StoreError) -> Self {
+        if error.is_unavailable() { Self::Unavailable(error) } else { Self::Internal(error) }
+    }
+}

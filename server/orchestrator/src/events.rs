@@ -1,0 +1,102 @@
+//! What changed, for everybody who watches: numbered, so that a lost connection resumes without a gap.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::broadcast;
+
+use crate::model::{CommandRecord, EndpointView};
+
+/// How many events a watcher may be behind and still resume; a page that was away longer loads anew.
+const KEPT: usize = 4096;
+
+/// Rises by one an event while the server runs. A restarted server counts on from the start time in microseconds, so an
+/// id from an earlier run is never taken for one of this run.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct EventId(pub u64);
+
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub id: EventId,
+    pub change: Change,
+}
+
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The endpoint as it is now; new endpoints come this way too.
+    Endpoint(Arc<EndpointView>),
+    Command(Arc<CommandRecord>),
+}
+
+/// The bus. Cheap to clone.
+#[derive(Clone)]
+pub struct Events {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Mutex<Log>,
+    live: broadcast::Sender<Event>,
+}
+
+struct Log {
+    next: u64,
+    kept: VecDeque<Event>,
+}
+
+/// A watcher's place: first what it missed, then what comes.
+pub struct Subscription {
+    pub missed: Missed,
+    pub live: broadcast::Receiver<Event>,
+    /// The newest event's id at the time of subscribing.
+    pub at: EventId,
+}
+
+pub enum Missed {
+    Nothing,
+    Events(Vec<Event>),
+    /// Too long ago, or of an earlier run: load the page's data anew.
+    Unknown,
+}
+
+impl Events {
+    /// `first`: where the numbers start, in microseconds of Unix time.
+    #[must_use]
+    pub fn new(first: u64) -> Self {
+        let (live, _) = broadcast::channel(KEPT);
+        Self { inner: Arc::new(Inner { log: Mutex::new(Log { next: first, kept: VecDeque::new() }), live }) }
+    }
+
+    pub fn publish(&self, change: Change) {
+        let mut log = self.inner.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = Event { id: EventId(log.next), change };
+        log.next += 1;
+        if log.kept.len() == KEPT {
+            log.kept.pop_front();
+        }
+        log.kept.push_back(event.clone());
+        // Sent under the lock, so that watchers see the ids in order. Nobody watching is no error.
+        let _ = self.inner.live.send(event);
+    }
+
+    /// `after`: the last event the watcher has seen.
+    #[must_use]
+    pub fn subscribe(&self, after: Option<EventId>) -> Subscription {
+        let log = self.inner.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.inner.live.subscribe();
+        let at = EventId(log.next - 1);
+        let missed = match after {
+            None => Missed::Nothing,
+            Some(after) if after == at => Missed::Nothing,
+            Some(after) => match log.kept.front() {
+                Some(first) if after < at && after.0 + 1 >= first.id.0 => {
+                    Missed::Events(log.kept.iter().filter(|event| event.id > after).cloned().collect())
+                }
+                _ => Missed::Unknown,
+            },
+        };
+        Subscription { missed, live, at }
+    }
+}

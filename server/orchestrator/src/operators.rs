@@ -1,0 +1,1 @@
+//! Operators: first-run setup, sign-in, sessions.

@@ -1,0 +1,164 @@
+use chrono::{DateTime, Utc};
+use voltaxe_protocol::{EndpointId, Epoch, HostFacts};
+
+use crate::{
+    Store, StoreError,
+    endpoints::{os_of, parse_status},
+    model::{EndpointStatus, EnrolmentTokenRecord},
+};
+
+/// An agent that asks to be enrolled; its signature has been checked.
+#[derive(Clone, Debug)]
+pub struct NewEndpoint<'a> {
+    pub id: &'a EndpointId,
+    pub public_key: &'a [u8; 32],
+    pub hostname: &'a str,
+    pub machine_id: &'a str,
+    pub agent_version: &'a str,
+    pub host: &'a HostFacts,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum EnrolOutcome {
+    Enrolled { epoch: Epoch, status: EndpointStatus },
+    /// Unknown, used up or expired; nothing was changed.
+    TokenInvalid,
+    /// This key was revoked: the agent must make a new one.
+    Revoked,
+}
+
+impl Store {
+    /// Keeps a token's SHA-256.
+    #[tracing::instrument(name = "db.enrolment_token.create", skip_all, err(level = "debug"))]
+    pub async fn create_enrolment_token(
+        &self,
+        token_sha256: &[u8; 32],
+        label: &str,
+        uses: i32,
+        by: &str,
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<EnrolmentTokenRecord, StoreError> {
+        let id = sqlx::query_scalar!(
+            "WITH token AS (
+               INSERT INTO enrolment_tokens (token_sha256, label, created_by, created_at, expires_at, uses_left)
+               VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+             ), audited AS (
+               INSERT INTO audit_log (at, actor, action, reason) VALUES ($4, $3, 'enrolment_token.create', $2)
+             )
+             SELECT id FROM token",
+            token_sha256,
+            label,
+            by,
+            now,
+            expires_at,
+            uses
+        )
+        .fetch_one(&self.durable)
+        .await?;
+        Ok(EnrolmentTokenRecord {
+            id,
+            label: label.to_owned(),
+            created_by: by.to_owned(),
+            created_at: now,
+            expires_at,
+            uses_left: uses,
+        })
+    }
+
+    /// Uses up one use of the token and writes the endpoint, in one transaction. A known key starts a new epoch, which
+    /// no command of an earlier one reaches; a machine or name that another key holds waits for approval.
+    #[tracing::instrument(name = "db.endpoint.enrol", skip_all, err(level = "debug"))]
+    pub async fn enrol(
+        &self,
+        token_sha256: &[u8; 32],
+        new: &NewEndpoint<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<EnrolOutcome, StoreError> {
+        let mut tx = self.durable.begin().await?;
+        let token = sqlx::query!(
+            "UPDATE enrolment_tokens SET uses_left = uses_left - 1
+             WHERE token_sha256 = $1 AND uses_left > 0 AND expires_at > $2
+             RETURNING label, created_by",
+            token_sha256,
+            now
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(token) = token else { return Ok(EnrolOutcome::TokenInvalid) };
+        // One enrolment at a time: two of the same name must not both find it free.
+        sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('voltaxe.enrol'))").execute(&mut *tx).await?;
+        let taken = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM endpoints WHERE status = 'active' AND id <> $1
+                              AND (hostname = $2 OR machine_id = $3)) AS "taken!""#,
+            new.id.as_str(),
+            new.hostname,
+            new.machine_id
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let status = if taken { EndpointStatus::AwaitingApproval } else { EndpointStatus::Active };
+        let row = sqlx::query!(
+            "INSERT INTO endpoints AS e
+               (id, hostname, epoch, public_key, machine_id, status, label, agent_version, os, enrolled_at)
+             VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (id) DO UPDATE SET
+               hostname = excluded.hostname, epoch = e.epoch + 1, machine_id = excluded.machine_id,
+               status = excluded.status, label = excluded.label, agent_version = excluded.agent_version,
+               os = excluded.os, enrolled_at = excluded.enrolled_at
+             WHERE e.status <> 'revoked'
+             RETURNING epoch, status",
+            new.id.as_str(),
+            new.hostname,
+            new.public_key,
+            new.machine_id,
+            status.to_string(),
+            token.label,
+            new.agent_version,
+            os_of(new.host),
+            now
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(EnrolOutcome::Revoked) };
+        // What was queued for an earlier enrolment of this key is never run.
+        sqlx::query!(
+            "WITH gone AS (DELETE FROM pending_commands WHERE endpoint_id = $1 RETURNING *)
+             INSERT INTO command_history
+               (id, hostname, command, params, status, created_at, delivered_at, created_by, priority, endpoint_id,
+                epoch, reason, not_before, expires_at, attempt, channel, started_at, batch_id, idempotency_key,
+                cancelled_by, finished_at)
+             SELECT id, hostname, command, params, 'cancelled', created_at, delivered_at, created_by, priority,
+                    endpoint_id, epoch, reason, not_before, expires_at, attempt, channel, started_at, batch_id,
+                    idempotency_key, 'enrolment', $2
+             FROM gone",
+            new.id.as_str(),
+            now
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE desired_isolation SET state = 'cancelled', message = 'the host was enrolled again'
+             WHERE endpoint_id = $1 AND state IN ('pending', 'delivered')",
+            new.id.as_str()
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, reason, detail)
+             VALUES ($1, 'agent', 'endpoint.enrol', $2, $3, $4, $5)",
+            now,
+            new.id.as_str(),
+            new.hostname,
+            token.label,
+            serde_json::json!({ "token_by": token.created_by, "status": row.status, "epoch": row.epoch })
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(EnrolOutcome::Enrolled {
+            epoch: Epoch(row.epoch),
+            status: parse_status(&row.status, new.id.as_str())?,
+        })
+    }
+}

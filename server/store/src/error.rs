@@ -1,0 +1,65 @@
+/// What went wrong in the database, by what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away or coming up; nothing was changed for certain only when the statement never reached it, so
+    /// callers repeat with the same idempotency key. Try again shortly.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A unique value is taken already.
+    #[error("the constraint {constraint} is violated")]
+    Taken { constraint: String },
+    /// Somebody must look at this row.
+    #[error("{table}.{column} of row {id} holds a value that this version does not understand")]
+    BadRow { table: &'static str, column: &'static str, id: String },
+    #[error("the setting {setting} is off: this database would lose acknowledged commands; turn it on")]
+    NotDurable { setting: &'static str },
+    #[error("the schema could not be brought up to date")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    #[error("a database statement failed")]
+    Database(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether trying again later can help.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Migration(sqlx::migrate::MigrateError::Execute(error)) => away(error),
+            Self::Taken { .. }
+            | Self::BadRow { .. }
+            | Self::NotDurable { .. }
+            | Self::Migration(_)
+            | Self::Database(_) => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if away(&error) {
+            return Self::Unavailable(error);
+        }
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => {
+                Self::Taken { constraint: database.constraint().unwrap_or_default().to_owned() }
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// Connection loss and the SQLSTATE classes 08 (connection) and 57P (shutdown, crash, starting up), 53300 (too many).
+fn away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(database) => database
+            .code()
+            .is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "53300"),
+        _ => false,
+    }
+}
