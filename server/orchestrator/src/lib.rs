@@ -9,7 +9,7 @@ pub mod events;
 pub mod model;
 pub mod operators;
 mod registry;
-mod strike;
+pub mod strike;
 
 pub use error::StrikeError;
 pub use strike::{Strike, StrikeConfig};
