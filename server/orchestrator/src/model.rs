@@ -1,10 +1,10 @@
 //! What the orchestrator tells about endpoints and commands.
 
+use voltaxe_protocol::{CommandId, CommandState};
 pub use voltaxe_store::model::{
     Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus, EnrolmentTokenRecord,
     IsolationDirection, ObservedRecord,
 };
-use voltaxe_protocol::{CommandId, CommandState};
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
 #[derive(Clone, Debug, PartialEq)]

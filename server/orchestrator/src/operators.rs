@@ -80,9 +80,13 @@ pub enum SignInError {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    #[error("this setup link is unknown, used or older than 24 h; print a new one: voltaxe-server admin setup-link")]
+    #[error(
+        "this setup link is unknown, used or older than 24 h; print a new one: voltaxe-server admin setup-link"
+    )]
     LinkInvalid,
-    #[error("an administrator exists already; sign in, or reset a password: voltaxe-server admin reset-password")]
+    #[error(
+        "an administrator exists already; sign in, or reset a password: voltaxe-server admin reset-password"
+    )]
     AlreadySetUp,
     #[error("{field}: {problem}")]
     Invalid { field: &'static str, problem: String },
@@ -110,8 +114,7 @@ impl Operators {
     /// The token of a new setup link; every earlier one stops holding. `None` when an operator exists.
     pub async fn new_setup_token(&self, now: DateTime<Utc>) -> Result<Option<SecretString>, StoreError> {
         let token = new_secret();
-        let made =
-            self.inner.store.create_setup_link(&hash(&token), now, now + SETUP_LINK_LIFETIME).await?;
+        let made = self.inner.store.create_setup_link(&hash(&token), now, now + SETUP_LINK_LIFETIME).await?;
         Ok(made.then(|| SecretString::from(token)))
     }
 
@@ -255,16 +258,20 @@ impl Operators {
         if self.inner.store.reset_password(&username, &password_hash, "console", now).await? {
             Ok(())
         } else {
-            Err(SetupError::Invalid { field: "username", problem: format!("there is no operator {username}") })
+            Err(SetupError::Invalid {
+                field: "username",
+                problem: format!("there is no operator {username}"),
+            })
         }
     }
 
-    async fn open_session(&self, operator: &Operator, now: DateTime<Utc>) -> Result<SessionToken, StoreError> {
+    async fn open_session(
+        &self,
+        operator: &Operator,
+        now: DateTime<Utc>,
+    ) -> Result<SessionToken, StoreError> {
         let token = SessionToken(SecretString::from(new_secret()));
-        self.inner
-            .store
-            .create_session(&token.hash(), operator.id.0, now, now + SESSION_ABSOLUTE)
-            .await?;
+        self.inner.store.create_session(&token.hash(), operator.id.0, now, now + SESSION_ABSOLUTE).await?;
         Ok(token)
     }
 }

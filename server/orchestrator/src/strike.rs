@@ -16,9 +16,9 @@ use uuid::Uuid;
 use voltaxe_protocol::{EndpointId, Keypair, PublicKey};
 use voltaxe_store::Store;
 
-pub use crate::registry::StreamHandle;
-pub use self::upkeep::Retention;
 pub use self::agents::{AgentError, ResultOutcome};
+pub use self::upkeep::Retention;
+pub use crate::registry::StreamHandle;
 use crate::{events::Events, registry::Registry};
 
 /// A received command gets this much longer than its expiry for its answer to arrive.

@@ -19,8 +19,7 @@ pub struct AuditEntry<'a> {
 impl Store {
     #[tracing::instrument(name = "db.audit.append", skip_all, err(level = "debug"))]
     pub async fn audit(&self, entry: AuditEntry<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let (endpoint_id, hostname) =
-            entry.endpoint.map(|(id, hostname)| (id.as_str(), hostname)).unzip();
+        let (endpoint_id, hostname) = entry.endpoint.map(|(id, hostname)| (id.as_str(), hostname)).unzip();
         sqlx::query!(
             "INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, command_id, reason, detail)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",

@@ -175,10 +175,9 @@ impl Store {
         .fetch_optional(&self.durable)
         .await?;
         match wanted {
-            Some(id) => Ok(self
-                .command(CommandId(id))
-                .await?
-                .map_or(Enqueue::NoSuchEndpoint, Enqueue::AlreadyWanted)),
+            Some(id) => {
+                Ok(self.command(CommandId(id)).await?.map_or(Enqueue::NoSuchEndpoint, Enqueue::AlreadyWanted))
+            }
             None => Ok(Enqueue::NoSuchEndpoint),
         }
     }
@@ -250,11 +249,7 @@ impl Store {
 
     /// Notes that a command was pushed from memory. Losing this in a crash only makes it be offered again.
     #[tracing::instrument(name = "db.command.mark_pushed", skip_all, err(level = "debug"))]
-    pub async fn mark_pushed(
-        &self,
-        id: CommandId,
-        leased_until: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    pub async fn mark_pushed(&self, id: CommandId, leased_until: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query!(
             "UPDATE pending_commands SET attempt = attempt + 1, leased_until = $2 WHERE id = $1 AND status = 'pending'",
             id.0,

@@ -52,7 +52,9 @@ pub enum EmbeddedError {
         "no PostgreSQL was found on PATH or in /usr/lib/postgresql/*/bin; install it (apt-get install postgresql) or set DATABASE_URL"
     )]
     NotInstalled,
-    #[error("there is no system user postgres to run PostgreSQL as; create it (apt-get install postgresql does) or set DATABASE_URL")]
+    #[error(
+        "there is no system user postgres to run PostgreSQL as; create it (apt-get install postgresql does) or set DATABASE_URL"
+    )]
     NoPostgresUser,
     #[error("the user that runs PostgreSQL cannot enter {}; choose another state directory or let others pass (chmod o+x)", .0.display())]
     DirectoryClosed(PathBuf),
@@ -64,7 +66,9 @@ pub enum EmbeddedError {
     NotReady(PathBuf),
     #[error("PostgreSQL ended at once ({status}); its log is {}", .log.display())]
     EndedAtOnce { status: ExitStatus, log: PathBuf },
-    #[error("an earlier PostgreSQL (process {0}) on the same directory does not stop; end it, then try again")]
+    #[error(
+        "an earlier PostgreSQL (process {0}) on the same directory does not stop; end it, then try again"
+    )]
     OrphanStays(u32),
     #[error("{what} {}", .path.display())]
     Io { what: &'static str, path: PathBuf, source: io::Error },
@@ -213,7 +217,9 @@ async fn supervise(start: Arc<Start>, mut child: Child, stop: CancellationToken)
 async fn shut_down(child: &mut Child) {
     signal(child, Signal::INT);
     if tokio::time::timeout(STOP_WITHIN, child.wait()).await.is_err() {
-        tracing::warn!("PostgreSQL did not stop within 30 s; ending it without a checkpoint (it recovers at its next start)");
+        tracing::warn!(
+            "PostgreSQL did not stop within 30 s; ending it without a checkpoint (it recovers at its next start)"
+        );
         signal(child, Signal::QUIT);
         let _ = child.wait().await;
     }

@@ -180,7 +180,9 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        sqlx::query!("UPDATE endpoints SET status = 'active' WHERE id = $1", id.as_str()).execute(&mut *tx).await?;
+        sqlx::query!("UPDATE endpoints SET status = 'active' WHERE id = $1", id.as_str())
+            .execute(&mut *tx)
+            .await?;
         sqlx::query!(
             "INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, detail)
              VALUES ($1, $2, 'endpoint.approve', $3, $4, $5)",

@@ -20,7 +20,10 @@ pub struct NewEndpoint<'a> {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum EnrolOutcome {
-    Enrolled { epoch: Epoch, status: EndpointStatus },
+    Enrolled {
+        epoch: Epoch,
+        status: EndpointStatus,
+    },
     /// Unknown, used up or expired; nothing was changed.
     TokenInvalid,
     /// This key was revoked: the agent must make a new one.

@@ -62,7 +62,11 @@ impl Store {
     }
 
     #[tracing::instrument(name = "db.setup_link.check", skip_all, err(level = "debug"))]
-    pub async fn setup_link_holds(&self, token_sha256: &[u8; 32], now: DateTime<Utc>) -> Result<bool, StoreError> {
+    pub async fn setup_link_holds(
+        &self,
+        token_sha256: &[u8; 32],
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM setup_links WHERE token_sha256 = $1 AND expires_at > $2)
                  AND NOT EXISTS (SELECT FROM operators) AS "holds!""#,

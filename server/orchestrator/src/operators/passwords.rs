@@ -39,8 +39,9 @@ impl Passwords {
         self.run(move || {
             let known = stored.is_some();
             let stored = stored.unwrap_or_else(|| NOBODY.clone());
-            let matches =
-                Argon2::default().verify_password(password.expose_secret().as_bytes(), stored.as_str()).is_ok();
+            let matches = Argon2::default()
+                .verify_password(password.expose_secret().as_bytes(), stored.as_str())
+                .is_ok();
             matches && known
         })
         .await

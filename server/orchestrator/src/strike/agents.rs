@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use voltaxe_protocol::{
-    CommandId, CommandResult, EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope,
-    HelloClaims, IsolationOutcome, PayloadType, PublicKey, RefusalReason, ServerFrame, Telemetry,
+    CommandId, CommandResult, EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof,
+    Envelope, HelloClaims, IsolationOutcome, PayloadType, PublicKey, RefusalReason, ServerFrame, Telemetry,
 };
 use voltaxe_store::{AuditEntry, EnrolOutcome, NewEndpoint, RecordedResult};
 
-use super::{Strike, StreamHandle};
+use super::{StreamHandle, Strike};
 use crate::{
     StrikeError, enrolment,
     model::{Channel, CommandRecord, EndpointStatus},
@@ -46,7 +46,11 @@ pub enum ResultOutcome {
 
 impl Strike {
     /// Lets a host in that holds an enrolment token and the key it names.
-    pub async fn enrol(&self, request: &EnrolRequest, now: DateTime<Utc>) -> Result<EnrolResponse, AgentError> {
+    pub async fn enrol(
+        &self,
+        request: &EnrolRequest,
+        now: DateTime<Utc>,
+    ) -> Result<EnrolResponse, AgentError> {
         let invalid = |field, problem: String| AgentError::Invalid { field, problem };
         let key = PublicKey::from_base64(&request.public_key)
             .map_err(|error| invalid("public_key", error.to_string()))?;
@@ -91,12 +95,8 @@ impl Strike {
 
     /// The key of an endpoint that may speak, by its id.
     pub async fn agent_key(&self, id: &EndpointId) -> Result<PublicKey, AgentError> {
-        let known = self
-            .inner
-            .store
-            .endpoint_key(id)
-            .await?
-            .ok_or_else(|| refused(RefusalReason::NotEnrolled))?;
+        let known =
+            self.inner.store.endpoint_key(id).await?.ok_or_else(|| refused(RefusalReason::NotEnrolled))?;
         match known.status {
             EndpointStatus::Active => {}
             EndpointStatus::AwaitingApproval => return Err(refused(RefusalReason::AwaitingApproval)),
@@ -114,9 +114,8 @@ impl Strike {
         now: DateTime<Utc>,
     ) -> Result<StreamHandle, AgentError> {
         let key = self.agent_key(claimed).await?;
-        let claims: HelloClaims = hello
-            .open(PayloadType::Hello, &key)
-            .map_err(|_| refused(RefusalReason::BadSignature))?;
+        let claims: HelloClaims =
+            hello.open(PayloadType::Hello, &key).map_err(|_| refused(RefusalReason::BadSignature))?;
         let is_for_us = claims.nonce == nonce
             && &claims.endpoint_id == claimed
             && claims.server_key == self.inner.key.public().fingerprint();
@@ -279,8 +278,12 @@ fn refused(reason: RefusalReason) -> AgentError {
         RefusalReason::NotEnrolled => {
             "this server does not know the agent's key; enrol the host with a string from the console"
         }
-        RefusalReason::BadSignature => "the signature does not verify with the enrolled key, or is for another server",
-        RefusalReason::WrongEpoch => "the host was enrolled again since; restart the agent that was enrolled last",
+        RefusalReason::BadSignature => {
+            "the signature does not verify with the enrolled key, or is for another server"
+        }
+        RefusalReason::WrongEpoch => {
+            "the host was enrolled again since; restart the agent that was enrolled last"
+        }
         RefusalReason::ClonedKey => {
             "this join counter was used before: two agents hold the same key; enrol one of them anew with --replace"
         }

@@ -13,7 +13,8 @@ use crate::{
     enrolment,
     events::Change,
     model::{
-        Accepted, CommandRecord, EndpointRecord, EndpointView, EnrolmentTokenRecord, IsolationDirection, Method,
+        Accepted, CommandRecord, EndpointRecord, EndpointView, EnrolmentTokenRecord, IsolationDirection,
+        Method,
     },
 };
 
@@ -52,6 +53,14 @@ impl Strike {
         Ok(self.inner.store.commands_of(id, limit.clamp(1, COMMANDS_AT_ONCE)).await?)
     }
 
+    pub async fn command(
+        &self,
+        _permit: &Permit<may::View>,
+        id: CommandId,
+    ) -> Result<CommandRecord, StrikeError> {
+        self.inner.store.command(id).await?.ok_or(StrikeError::UnknownCommand(id))
+    }
+
     /// Cuts a host off the network. Answered when the command is on disk; a host that is isolated or isolating answers
     /// with the command that did it.
     pub async fn isolate(
@@ -62,7 +71,8 @@ impl Strike {
     ) -> Result<Accepted, StrikeError> {
         let reason = checked_reason(&request.reason)?;
         let command = Command::NetworkIsolate(NetworkIsolate { reason: reason.clone() });
-        self.order(&permit.operator().username, IsolationDirection::Isolate, &command, request, reason, now).await
+        self.order(&permit.operator().username, IsolationDirection::Isolate, &command, request, reason, now)
+            .await
     }
 
     /// Gives a host its network back.
@@ -74,7 +84,8 @@ impl Strike {
     ) -> Result<Accepted, StrikeError> {
         let reason = checked_reason(&request.reason)?;
         let command = Command::NetworkRestore(NetworkRestore { reason: reason.clone() });
-        self.order(&permit.operator().username, IsolationDirection::Restore, &command, request, reason, now).await
+        self.order(&permit.operator().username, IsolationDirection::Restore, &command, request, reason, now)
+            .await
     }
 
     /// Takes back a command that no agent can have: one that was never handed out.

@@ -32,8 +32,7 @@ impl Place {
             .mode(0o711)
             .create(directory)
             .map_err(io("cannot make the directory", directory))?;
-        let directory =
-            fs::canonicalize(directory).map_err(io("cannot resolve the directory", directory))?;
+        let directory = fs::canonicalize(directory).map_err(io("cannot resolve the directory", directory))?;
         let place = Self { directory };
         let run = place.socket_directory();
         if run.as_os_str().len() > LONGEST_SOCKET_DIRECTORY {
@@ -61,7 +60,7 @@ impl Place {
 
     pub(super) fn url(&self) -> String {
         let host = percent_encoded(&self.socket_directory());
-        format!("postgres://{DATABASE_USER}@/{DATABASE}?host={host}")
+        format!("postgres:///{DATABASE}?user={DATABASE_USER}&host={host}")
     }
 
     pub(super) fn lock_file(&self) -> Result<File, EmbeddedError> {

@@ -1,0 +1,72 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use voltaxe_orchestrator::authority::Role;
+use voltaxe_protocol::EndpointId;
+
+use crate::config::Settings;
+
+/// Voltaxe Sentinel's server: the console for operators and the gateway for agents.
+#[derive(Debug, Parser)]
+#[command(name = "voltaxe-server", version, max_term_width = 100)]
+pub struct Args {
+    #[command(flatten)]
+    pub settings: Settings,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server until SIGTERM or Ctrl-C.
+    Serve,
+    /// What an administrator can do without the page. Works beside a running server and without one.
+    #[command(subcommand)]
+    Admin(Admin),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Admin {
+    /// Print a one-time link that makes the first administrator; every earlier link stops working.
+    SetupLink,
+    /// Print a string that lets hosts enrol within the hour. Give it to `voltaxe-sentinel enroll` on standard input.
+    EnrolmentToken {
+        /// Shown with the hosts that use it.
+        #[arg(long, default_value = "")]
+        label: String,
+        /// How many hosts may enrol with it, 1 to 1000.
+        #[arg(long, default_value_t = 1)]
+        uses: i32,
+    },
+    /// List the endpoints, their connection and their isolation as last reported.
+    ListEndpoints {
+        /// One JSON array instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let an endpoint in that waits because its machine or name is enrolled with another key; that other is revoked.
+    ApproveEndpoint { id: EndpointId },
+    /// Make an operator.
+    CreateOperator {
+        #[arg(long)]
+        username: String,
+        /// viewer, responder or admin.
+        #[arg(long)]
+        role: Role,
+        /// A file whose first line is the password; `-` reads standard input.
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+    },
+    /// Set an operator's password and end their sessions.
+    ResetPassword {
+        #[arg(long)]
+        username: String,
+        /// A file whose first line is the password; `-` reads standard input.
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+    },
+    /// Bring the database's schema up to date and stop.
+    Migrate,
+}

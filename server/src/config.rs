@@ -1,0 +1,282 @@
+//! Settings: from a TOML file, the environment and the command line, the later ones winning; checked once.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+/// What can be set, as it was written. Everything is optional.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// A TOML file with these settings, named as the flags with `_` for `-`.
+    #[arg(long, env = "VOLTAXE_CONFIG", value_name = "FILE", global = true)]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Where the server keeps its key and its database [default: /var/lib/voltaxe as root, else
+    /// ~/.local/state/voltaxe].
+    #[arg(long, env = "VOLTAXE_STATE_DIR", value_name = "DIR", global = true)]
+    pub state_dir: Option<PathBuf>,
+
+    /// A Postgres to use instead of the embedded one. May hold a password: set it in the environment or the file.
+    #[arg(skip)]
+    pub database_url: Option<SecretString>,
+
+    /// Addresses of the console and of the gateway, with commas [default: 127.0.0.1:8080].
+    #[arg(long, env = "VOLTAXE_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',', global = true)]
+    pub listen: Option<Vec<SocketAddr>>,
+
+    /// Further addresses that serve the gateway alone, for networks that agents are on.
+    #[arg(
+        long,
+        env = "VOLTAXE_AGENT_LISTEN",
+        value_name = "ADDR:PORT",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub agent_listen: Option<Vec<SocketAddr>>,
+
+    /// Where operators' browsers reach the console [default: the first listen address].
+    #[arg(long, env = "VOLTAXE_PUBLIC_URL", value_name = "URL", global = true)]
+    pub public_url: Option<Url>,
+
+    /// Where agents reach the gateway; enrol strings carry it [default: the first agent-listen address, else the
+    /// public URL].
+    #[arg(long, env = "VOLTAXE_AGENT_URL", value_name = "URL", global = true)]
+    pub agent_url: Option<Url>,
+
+    /// PEM file with the certificate chain; turns TLS on, together with --tls-key.
+    #[arg(long, env = "VOLTAXE_TLS_CERT", value_name = "FILE", global = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's key.
+    #[arg(long, env = "VOLTAXE_TLS_KEY", value_name = "FILE", global = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// Serve the console over plain HTTP on addresses other than loopback: for a proxy that adds TLS.
+    #[arg(long, env = "VOLTAXE_BEHIND_PROXY", global = true, num_args = 0..=1, default_missing_value = "true")]
+    pub behind_proxy: Option<bool>,
+
+    /// Where the dashboard's built files are [default: target/site].
+    #[arg(long, env = "LEPTOS_SITE_ROOT", value_name = "DIR", global = true)]
+    pub site_root: Option<PathBuf>,
+
+    /// Days for which final commands are kept [default: 90].
+    #[arg(long, env = "VOLTAXE_HISTORY_DAYS", value_name = "DAYS", global = true)]
+    pub history_days: Option<u64>,
+
+    /// Days for which telemetry samples are kept [default: 7].
+    #[arg(long, env = "VOLTAXE_TELEMETRY_DAYS", value_name = "DAYS", global = true)]
+    pub telemetry_days: Option<u64>,
+
+    /// Seconds between two telemetry messages of an agent [default: 15].
+    #[arg(long, env = "VOLTAXE_TELEMETRY_INTERVAL", value_name = "SECONDS", global = true)]
+    pub telemetry_interval_seconds: Option<u32>,
+
+    /// `text` or `json` [default: text].
+    #[arg(long, env = "VOLTAXE_LOG_FORMAT", value_name = "FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Checked and complete.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub state_dir: PathBuf,
+    /// `None`: the embedded Postgres.
+    pub database_url: Option<SecretString>,
+    pub listen: Vec<SocketAddr>,
+    pub agent_listen: Vec<SocketAddr>,
+    pub public_url: Url,
+    pub agent_url: Url,
+    pub tls: Option<Tls>,
+    pub site_root: PathBuf,
+    pub history_days: u64,
+    pub telemetry_days: u64,
+    pub telemetry_interval_seconds: u32,
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Config {
+    pub fn load(given: &Settings) -> anyhow::Result<Self> {
+        let file = given.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let database_url = std::env::var("DATABASE_URL").ok().map(SecretString::from);
+        Self::resolve(given.clone().or(file), database_url)
+    }
+
+    /// `database_url`: from the environment; wins over the file's.
+    pub fn resolve(set: Settings, database_url: Option<SecretString>) -> anyhow::Result<Self> {
+        let listen = match set.listen {
+            Some(addresses) if addresses.is_empty() => bail!("listen is empty: name at least one ADDR:PORT"),
+            Some(addresses) => addresses,
+            None => vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+        };
+        let agent_listen = set.agent_listen.unwrap_or_default();
+        let tls = match (set.tls_cert, set.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => bail!("tls-cert is set and tls-key is not: set both, or neither"),
+            (None, Some(_)) => bail!("tls-key is set and tls-cert is not: set both, or neither"),
+        };
+        let open = listen.iter().find(|address| !address.ip().is_loopback());
+        if let (Some(address), None, false) = (open, &tls, set.behind_proxy.unwrap_or(false)) {
+            bail!(
+                "listen has {address}, which is not loopback, and TLS is off: passwords would cross the network in the \
+                 clear. Set tls-cert and tls-key, or behind-proxy if a proxy adds TLS, or listen on 127.0.0.1"
+            );
+        }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let default_url = |address: &SocketAddr| {
+            Url::parse(&format!("{scheme}://{address}")).context("a listen address makes no URL")
+        };
+        let public_url = match set.public_url {
+            Some(url) => url,
+            None => default_url(&listen[0])?,
+        };
+        let agent_url = match (set.agent_url, agent_listen.first()) {
+            (Some(url), _) => url,
+            (None, Some(address)) => default_url(address)?,
+            (None, None) => public_url.clone(),
+        };
+        for (name, url) in [("public-url", &public_url), ("agent-url", &agent_url)] {
+            if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || url.path() != "/" {
+                bail!("{name} must be http:// or https:// with a host and no path; it is {url}");
+            }
+        }
+        let telemetry_interval_seconds = set.telemetry_interval_seconds.unwrap_or(15);
+        if !(1..=3600).contains(&telemetry_interval_seconds) {
+            bail!("telemetry-interval-seconds must be 1 to 3600; it is {telemetry_interval_seconds}");
+        }
+        let days = |name, value: Option<u64>, default| match value.unwrap_or(default) {
+            days @ 1..=3650 => Ok(days),
+            days => Err(anyhow::anyhow!("{name} must be 1 to 3650; it is {days}")),
+        };
+        Ok(Self {
+            state_dir: set.state_dir.map_or_else(default_state_dir, Ok)?,
+            database_url: database_url.or(set.database_url),
+            listen,
+            agent_listen,
+            public_url,
+            agent_url,
+            tls,
+            site_root: set.site_root.unwrap_or_else(|| PathBuf::from("target/site")),
+            history_days: days("history-days", set.history_days, 90)?,
+            telemetry_days: days("telemetry-days", set.telemetry_days, 7)?,
+            telemetry_interval_seconds,
+            log_format: set.log_format.unwrap_or_default(),
+        })
+    }
+
+    /// Scheme, host and port, without a trailing slash.
+    #[must_use]
+    pub fn agent_origin(&self) -> String {
+        self.agent_url.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+impl Settings {
+    fn or(self, file: Self) -> Self {
+        Self {
+            config: self.config,
+            state_dir: self.state_dir.or(file.state_dir),
+            database_url: self.database_url.or(file.database_url),
+            listen: self.listen.or(file.listen),
+            agent_listen: self.agent_listen.or(file.agent_listen),
+            public_url: self.public_url.or(file.public_url),
+            agent_url: self.agent_url.or(file.agent_url),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            behind_proxy: self.behind_proxy.or(file.behind_proxy),
+            site_root: self.site_root.or(file.site_root),
+            history_days: self.history_days.or(file.history_days),
+            telemetry_days: self.telemetry_days.or(file.telemetry_days),
+            telemetry_interval_seconds: self.telemetry_interval_seconds.or(file.telemetry_interval_seconds),
+            log_format: self.log_format.or(file.log_format),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Settings> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the config file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("the config file {} is not valid", path.display()))
+}
+
+fn default_state_dir() -> anyhow::Result<PathBuf> {
+    if std::env::var_os("USER").is_some_and(|user| user == "root") || std::env::var_os("HOME").is_none() {
+        return Ok(PathBuf::from("/var/lib/voltaxe"));
+    }
+    let home = std::env::var_os("HOME").context("neither HOME nor VOLTAXE_STATE_DIR is set: set one")?;
+    let home = PathBuf::from(home);
+    Ok(if home == Path::new("/root") {
+        PathBuf::from("/var/lib/voltaxe")
+    } else {
+        home.join(".local/state/voltaxe")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(set: Settings) -> String {
+        format!("{:#}", Config::resolve(set, None).unwrap_err())
+    }
+
+    #[test]
+    fn a_public_address_without_tls_is_refused() {
+        let listen = Some(vec!["0.0.0.0:8080".parse().unwrap()]);
+        assert!(problem(Settings { listen: listen.clone(), ..Settings::default() }).contains("behind-proxy"));
+        let behind = Settings { listen, behind_proxy: Some(true), ..Settings::default() };
+        assert!(Config::resolve(behind, None).is_ok());
+    }
+
+    #[test]
+    fn agents_are_sent_to_their_own_listener() {
+        let set =
+            Settings { agent_listen: Some(vec!["10.77.0.1:8080".parse().unwrap()]), ..Settings::default() };
+        assert_eq!(Config::resolve(set, None).unwrap().agent_origin(), "http://10.77.0.1:8080");
+    }
+
+    #[test]
+    fn wrong_values_name_their_setting() {
+        assert!(problem(Settings { history_days: Some(0), ..Settings::default() }).contains("history-days"));
+        assert!(problem(Settings { tls_key: Some("k".into()), ..Settings::default() }).contains("tls-cert"));
+        let url = Some("http://a.example/path".parse().unwrap());
+        assert!(problem(Settings { agent_url: url, ..Settings::default() }).contains("agent-url"));
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_named() {
+        let error = toml::from_str::<Settings>("listen = [\"127.0.0.1:1\"]").unwrap_err().to_string();
+        assert!(error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn the_database_url_is_never_shown() {
+        let config =
+            Config::resolve(Settings::default(), Some(SecretString::from("postgres://u:hunter2@h/d")))
+                .unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,7 @@
+//! What agents call. Who they are comes from the key that verified, never from what they say.
+
+pub mod enroll;
+pub mod poll;
+pub mod report;
+pub mod signed;
+pub mod stream;

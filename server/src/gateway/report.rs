@@ -1,0 +1,42 @@
+//! What agents report over HTTP: receipts, results, telemetry.
+
+use axum::{Json, extract::State};
+use serde_json::{Value, json};
+use voltaxe_orchestrator::{
+    Strike,
+    model::Channel,
+    strike::{AgentError, ResultOutcome},
+};
+use voltaxe_protocol::{CommandReceipt, CommandResult, ResultReceipt, Telemetry};
+
+use super::signed::Signed;
+use crate::{clock, problem::ApiError, web::records::command_json};
+
+/// `POST /command/receipt`: the command is on the agent's disk.
+pub async fn receipt(State(strike): State<Strike>, signed: Signed) -> Result<Json<Value>, ApiError> {
+    let receipt: CommandReceipt = signed.json()?;
+    strike.receipt(&signed.endpoint, receipt.command_id, Channel::Polling, clock::now()).await?;
+    Ok(recorded())
+}
+
+/// `POST /command/result`: answered when the result is on disk. The first result of a command stands.
+pub async fn result(State(strike): State<Strike>, signed: Signed) -> Result<Json<ResultReceipt>, ApiError> {
+    let result: CommandResult = signed.json()?;
+    let outcome = strike
+        .result(&signed.endpoint, result, Channel::Polling, clock::now())
+        .await
+        .map_err(AgentError::from)?;
+    let (ResultOutcome::Recorded(record) | ResultOutcome::AlreadyFinal(record)) = outcome;
+    Ok(Json(ResultReceipt { status: "recorded".to_owned(), command: command_json(&record) }))
+}
+
+/// `POST /telemetry`
+pub async fn telemetry(State(strike): State<Strike>, signed: Signed) -> Result<Json<Value>, ApiError> {
+    let telemetry: Telemetry = signed.json()?;
+    strike.telemetry(&signed.endpoint, &telemetry, clock::now()).await?;
+    Ok(recorded())
+}
+
+fn recorded() -> Json<Value> {
+    Json(json!({ "status": "recorded" }))
+}

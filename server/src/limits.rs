@@ -1,0 +1,46 @@
+//! Bounds on every request: how many at once, how long, how large.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use tokio::sync::Semaphore;
+
+use crate::problem::{ApiError, LoggedError};
+
+pub(crate) const LARGEST_BODY_BYTES: usize = 256 * 1024;
+const REQUESTS_AT_ONCE: usize = 2_048;
+/// Until the answer begins; streams and event streams begin at once.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+pub(crate) fn requests() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(REQUESTS_AT_ONCE))
+}
+
+pub(crate) async fn bound(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_place) = places.try_acquire() else { return ApiError::busy().into_response() };
+    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The answer took too long")
+            .detail("Whether it was done is not known. Look before you repeat it.")
+            .retry_after(5)
+            .into_response(),
+    }
+}
+
+/// A panic in a handler ends that request alone.
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    let mut response =
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal Server Error").into_response();
+    response.extensions_mut().insert(LoggedError(format!("panic: {text}").into()));
+    response
+}

@@ -1,0 +1,172 @@
+//! Every route of the server in one table, each with who may use it. The routers are built from the table, so a route
+//! without an access rule does not exist; handlers that act for an operator extract the permit of their action besides.
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{Method, StatusCode, Uri},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, get, post},
+};
+use tower::ServiceBuilder;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    services::{ServeDir, ServeFile},
+};
+use voltaxe_orchestrator::authority::Action;
+
+use crate::{
+    gateway::{enroll::enroll, poll::poll, report, stream::stream},
+    limits,
+    problem::ApiError,
+    state::AppState,
+    web::{
+        api, events, headers, health, pages, request_log, same_origin,
+        session::{self, SignedIn},
+    },
+};
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// Anybody: it tells nothing about hosts and changes nothing.
+    Public,
+    /// An agent that presents an enrolment token in a signed envelope.
+    EnrolmentToken,
+    /// An enrolled agent: a signed request, or a signed answer to the stream's challenge.
+    Agent,
+    /// An operator whose role allows the action.
+    Operator(Action),
+}
+
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    pub access: Access,
+    handler: MethodRouter<AppState>,
+}
+
+/// What agents call.
+#[must_use]
+pub fn gateway_routes() -> Vec<Route> {
+    use Access::{Agent, EnrolmentToken, Public};
+    vec![
+        route(Method::GET, "/healthz", Public, get(health::healthz)),
+        route(Method::GET, "/readyz", Public, get(health::readyz)),
+        route(Method::POST, "/agent/enroll", EnrolmentToken, post(enroll)),
+        route(Method::GET, "/agent/stream", Agent, get(stream)),
+        route(Method::GET, "/command/poll", Agent, get(poll)),
+        route(Method::POST, "/command/receipt", Agent, post(report::receipt)),
+        route(Method::POST, "/command/result", Agent, post(report::result)),
+        route(Method::POST, "/telemetry", Agent, post(report::telemetry)),
+    ]
+}
+
+/// What operators' browsers and tools call, besides the pages and their server functions.
+#[must_use]
+pub fn console_routes() -> Vec<Route> {
+    use Access::Operator;
+    vec![
+        route(Method::POST, "/api/isolate", Operator(Action::Isolate), post(api::isolate)),
+        route(Method::POST, "/api/restore", Operator(Action::Restore), post(api::restore)),
+        route(Method::GET, "/api/commands/{id}", Operator(Action::View), get(api::command)),
+        route(Method::POST, "/api/commands/{id}/cancel", Operator(Action::CancelCommand), post(api::cancel)),
+        route(Method::GET, "/telemetry", Operator(Action::View), get(api::telemetry)),
+        route(Method::GET, "/events", Operator(Action::View), get(events::events)),
+    ]
+}
+
+fn route(method: Method, path: &'static str, access: Access, handler: MethodRouter<AppState>) -> Route {
+    Route { method, path, access, handler }
+}
+
+/// For the networks that only agents are on.
+#[must_use]
+pub fn gateway(state: &AppState) -> Router {
+    let router = mount(Router::new(), gateway_routes()).fallback(nothing_here);
+    finish(router, state)
+}
+
+/// Everything: the gateway, the console and the dashboard.
+#[must_use]
+pub fn everything(state: &AppState) -> Router {
+    // Rendering spawns tasks. A second call, as in tests that start several servers, changes nothing.
+    let _ = any_spawner::Executor::init_tokio();
+    let server_functions = Router::new()
+        .route("/rpc/{function}", post(pages::server_function))
+        .layer(middleware::from_fn(pages::guard_server_functions));
+    let dashboard = mount(Router::new(), console_routes())
+        .merge(server_functions)
+        .fallback(pages::page)
+        .layer(middleware::from_fn_with_state(state.clone(), session::identify))
+        .layer(middleware::from_fn(same_origin::require));
+    let files = Router::new()
+        .nest_service(
+            "/pkg",
+            ServiceBuilder::new().layer(middleware::from_fn(pages::keep_for_good)).service(pkg(state)),
+        )
+        .route_service("/favicon.svg", ServeFile::new(site_file(state, "favicon.svg")));
+    let router = mount(Router::new(), gateway_routes()).merge(files).merge(dashboard);
+    finish(router, state)
+}
+
+fn mount(mut router: Router<AppState>, routes: Vec<Route>) -> Router<AppState> {
+    for route in routes {
+        let handler = match route.access {
+            Access::Operator(action) => route
+                .handler
+                .layer(middleware::from_fn(move |request, next| require_action(action, request, next))),
+            Access::Public | Access::EnrolmentToken | Access::Agent => route.handler,
+        };
+        router = router.route(route.path, handler);
+    }
+    router
+}
+
+/// The table's word, before the handler's own permit: a handler that forgot is refused as well.
+async fn require_action(action: Action, request: Request, next: Next) -> Response {
+    let Some(signed_in) = request.extensions().get::<SignedIn>() else {
+        return ApiError::signed_out().into_response();
+    };
+    if signed_in.operator.role < action.role() {
+        let forbidden =
+            voltaxe_orchestrator::authority::Forbidden { needs: action.role(), has: signed_in.operator.role };
+        return ApiError::from(forbidden).into_response();
+    }
+    next.run(request).await
+}
+
+fn finish(router: Router<AppState>, state: &AppState) -> Router {
+    router
+        .method_not_allowed_fallback(wrong_method)
+        .layer(
+            ServiceBuilder::new()
+                .layer(middleware::from_fn(request_log::log))
+                .layer(middleware::from_fn(headers::add))
+                .layer(CatchPanicLayer::custom(limits::panicked))
+                .layer(middleware::from_fn_with_state(limits::requests(), limits::bound))
+                .layer(CompressionLayer::new())
+                .layer(DefaultBodyLimit::max(limits::LARGEST_BODY_BYTES)),
+        )
+        .with_state(state.clone())
+}
+
+/// The build leaves a compressed copy beside each file.
+fn pkg(state: &AppState) -> ServeDir {
+    ServeDir::new(site_file(state, &state.leptos.site_pkg_dir)).precompressed_br().precompressed_gzip()
+}
+
+fn site_file(state: &AppState, name: &str) -> std::path::PathBuf {
+    std::path::Path::new(&*state.leptos.site_root).join(name)
+}
+
+async fn nothing_here(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("{} is not an address of the gateway", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "This address takes another method")
+        .detail(format!("{} does not take {method}", uri.path()))
+}

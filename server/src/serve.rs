@@ -1,0 +1,323 @@
+//! `voltaxe-server serve`: starts everything in order, and ends it in order.
+
+use std::{
+    future::Future,
+    io::{IsTerminal as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsConfig};
+use leptos::config::LeptosOptions;
+use secrecy::ExposeSecret as _;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use voltaxe_orchestrator::{Strike, StrikeConfig, StrikeError, operators::Operators, strike::Retention};
+use voltaxe_store::{Store, embedded::EmbeddedPostgres};
+
+use crate::{
+    clock,
+    config::{Config, LogFormat, Tls},
+    routes, signing_key,
+    state::{AppState, Places},
+};
+
+const DATABASE_WITHIN: Duration = Duration::from_secs(60);
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const FLUSH_EVERY: Duration = Duration::from_secs(15);
+const MAINTAIN_EVERY: Duration = Duration::from_secs(3600);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    start_log(config.log_format);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Taken first: a port in use ends the start before anything else is touched.
+    let console = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
+    let gateway = config.agent_listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
+    let tls = match &config.tls {
+        Some(tls) => Some(load_tls(tls).await?),
+        None => None,
+    };
+    let key = signing_key::load_or_create(&config.state_dir)?;
+    let database = Database::open(&config).await?;
+    let store = database.store.clone();
+    let shutdown = CancellationToken::new();
+    let strike = Strike::new(store.clone(), key, strike_config(&config), clock::now());
+    let state = AppState {
+        operators: Operators::new(store),
+        leptos: leptos_options(&config),
+        nonces: Arc::default(),
+        places: Places::default(),
+        shutdown: shutdown.clone(),
+        strike: strike.clone(),
+    };
+    strike
+        .maintain(retention(&config), clock::now())
+        .await
+        .context("cannot prepare the database's tables")?;
+
+    let mut servers = JoinSet::new();
+    let handle = Handle::new();
+    let everything = routes::everything(&state);
+    for listener in console {
+        servers.spawn(serve(listener, everything.clone(), tls.clone(), handle.clone())?);
+    }
+    let gateway_only = routes::gateway(&state);
+    for listener in gateway {
+        servers.spawn(serve(listener, gateway_only.clone(), tls.clone(), handle.clone())?);
+    }
+    let mut upkeep = JoinSet::new();
+    keep_up(&mut upkeep, &strike, retention(&config));
+    announce(&config, &state.operators).await?;
+
+    let why = tokio::select! {
+        why = ended_by_signal() => why?,
+        ended = servers.join_next() => bail!("a listener ended by itself: {ended:?}"),
+    };
+    tracing::info!("{why}: shutting down");
+    shutdown.cancel();
+    handle.graceful_shutdown(Some(DRAIN_WITHIN));
+    while servers.join_next().await.is_some() {}
+    upkeep.shutdown().await;
+    if let Err(error) = strike.flush_seen().await {
+        tracing::warn!(%error, "the last-seen times could not be written: {error}");
+    }
+    database.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The store, and the Postgres under it when that is our own.
+pub(crate) struct Database {
+    pub(crate) store: Store,
+    embedded: Option<EmbeddedPostgres>,
+}
+
+impl Database {
+    /// Waits for the database, refuses one that would lose commits, and brings its schema up to date.
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+        let (url, embedded) = match &config.database_url {
+            Some(url) => (url.expose_secret().to_owned(), None),
+            None => {
+                let directory = config.state_dir.join("postgres");
+                let embedded = EmbeddedPostgres::start_or_join(&directory)
+                    .await
+                    .context("the embedded PostgreSQL could not be started")?;
+                (embedded.url().to_owned(), Some(embedded))
+            }
+        };
+        let store = Store::connect_lazy(&url).context("DATABASE_URL is not a valid postgres:// address")?;
+        let database = Self { store, embedded };
+        if let Err(error) = database.prepare().await {
+            database.close().await;
+            return Err(error);
+        }
+        Ok(database)
+    }
+
+    async fn prepare(&self) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + DATABASE_WITHIN;
+        while let Err(error) = self.store.check_durability().await {
+            if !error.is_unavailable() {
+                return Err(error).context("this database cannot be used");
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(error)
+                    .context("the database did not answer within 60 s; check DATABASE_URL and the database");
+            }
+            tracing::info!("waiting for the database");
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+        self.store.migrate().await.context("the database's schema could not be brought up to date")
+    }
+
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+pub(crate) fn strike_config(config: &Config) -> StrikeConfig {
+    StrikeConfig {
+        agent_url: config.agent_origin(),
+        telemetry_interval_seconds: config.telemetry_interval_seconds,
+        ..StrikeConfig::default()
+    }
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention { history_days: config.history_days, samples_days: config.telemetry_days }
+}
+
+fn leptos_options(config: &Config) -> LeptosOptions {
+    // Written beside the binary by the build when the files' names carry hashes.
+    let hash_file = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("hash.txt")));
+    LeptosOptions::builder()
+        .output_name("voltaxe")
+        .site_root(config.site_root.to_string_lossy().as_ref())
+        .site_pkg_dir("pkg")
+        .hash_files(hash_file.is_some_and(|file| file.is_file()))
+        .build()
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call, as in tests that start several servers, changes nothing.
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+fn bind(address: &SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {address}; is it in use? Choose another with --listen or --agent-listen")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+async fn load_tls(tls: &Tls) -> anyhow::Result<RustlsConfig> {
+    RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await.with_context(|| {
+        format!("cannot use the certificate {} with the key {}", tls.certificate.display(), tls.key.display())
+    })
+}
+
+fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<RustlsConfig>,
+    handle: Handle<SocketAddr>,
+) -> anyhow::Result<impl Future<Output = std::io::Result<()>> + Send + 'static> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(async move {
+        match tls {
+            None => {
+                let mut server =
+                    axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new()).handle(handle);
+                server
+                    .http_builder()
+                    .http1()
+                    .timer(hyper_util::rt::TokioTimer::new())
+                    .header_read_timeout(HEADERS_WITHIN);
+                server.serve(service).await
+            }
+            Some(tls) => {
+                let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+                server
+                    .http_builder()
+                    .http1()
+                    .timer(hyper_util::rt::TokioTimer::new())
+                    .header_read_timeout(HEADERS_WITHIN);
+                server.serve(service).await
+            }
+        }
+    })
+}
+
+/// Everything that must happen without anybody asking.
+fn keep_up(tasks: &mut JoinSet<()>, strike: &Strike, retention: Retention) {
+    let telling = strike.clone();
+    tasks.spawn(async move {
+        loop {
+            if let Err(error) = telling.tell_changes(clock::now).await {
+                note("changes could not be told", &error);
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    });
+    let sweeping = strike.clone();
+    tasks.spawn(every(SWEEP_EVERY, "the sweep failed", move || {
+        let strike = sweeping.clone();
+        async move { strike.sweep(clock::now()).await }
+    }));
+    let flushing = strike.clone();
+    tasks.spawn(every(FLUSH_EVERY, "last-seen times could not be written", move || {
+        let strike = flushing.clone();
+        async move { strike.flush_seen().await }
+    }));
+    let maintaining = strike.clone();
+    tasks.spawn(every(MAINTAIN_EVERY, "the maintenance failed", move || {
+        let strike = maintaining.clone();
+        async move { strike.maintain(retention, clock::now()).await }
+    }));
+}
+
+async fn every<F: Future<Output = Result<(), StrikeError>>>(
+    period: Duration,
+    failure: &'static str,
+    work: impl Fn() -> F,
+) {
+    let mut timer = tokio::time::interval(period);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    timer.tick().await;
+    loop {
+        timer.tick().await;
+        if let Err(error) = work().await {
+            note(failure, &error);
+        }
+    }
+}
+
+fn note(failure: &str, error: &StrikeError) {
+    match std::error::Error::source(error) {
+        Some(source) => tracing::warn!(%error, %source, "{failure}: {error}: {source}"),
+        None => tracing::warn!(%error, "{failure}: {error}"),
+    }
+}
+
+async fn announce(config: &Config, operators: &Operators) -> anyhow::Result<()> {
+    let scheme = if config.tls.is_some() { "TLS" } else { "plain HTTP" };
+    for address in &config.listen {
+        let why = match (&config.tls, address.ip().is_loopback()) {
+            (Some(_), _) => "",
+            (None, true) => " (loopback only)",
+            (None, false) => " (behind a proxy, as set)",
+        };
+        tracing::info!(%address, "console and gateway on {address}, {scheme}{why}");
+    }
+    for address in &config.agent_listen {
+        tracing::info!(%address, "gateway for agents on {address}, {scheme}; commands and requests are signed either way");
+    }
+    tracing::info!(url = %config.public_url, "ready: {}", config.public_url);
+    if operators.setup_is_open().await? {
+        // The link is a secret: shown to a person at the console, never put into a log.
+        if std::io::stdout().is_terminal() {
+            if let Some(token) = operators.new_setup_token(clock::now()).await? {
+                let link = setup_link(config, token.expose_secret());
+                writeln!(std::io::stdout(), "\nNo administrator yet. Make one within 24 h:\n\n  {link}\n")?;
+            }
+        } else {
+            tracing::info!(
+                "no administrator yet: `voltaxe-server admin setup-link` prints a link that makes one"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The token stands in the fragment, which a browser keeps to itself.
+pub(crate) fn setup_link(config: &Config, token: &str) -> String {
+    format!("{}setup#token={token}", config.public_url)
+}
+
+async fn ended_by_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,53 @@
+//! The JSON of commands and of telemetry in the HTTP API: the seed's words, and ours beside them.
+
+use serde_json::{Value, json};
+use voltaxe_orchestrator::model::{CommandRecord, EndpointView};
+
+#[must_use]
+pub fn command_json(record: &CommandRecord) -> Value {
+    json!({
+        "id": record.id,
+        "hostname": record.hostname,
+        "endpoint_id": record.endpoint_id,
+        "command": record.command,
+        "params": record.params,
+        "status": record.status,
+        "created_at": record.created_at,
+        "delivered_at": record.delivered_at,
+        "started_at": record.started_at,
+        "executed_at": record.executed_at,
+        "finished_at": record.finished_at,
+        "expires_at": record.expires_at,
+        "result": record.result,
+        "created_by": record.created_by,
+        "cancelled_by": record.cancelled_by,
+        "reason": record.reason,
+        "priority": record.priority,
+        "attempt": record.attempt,
+        "channel": record.channel.map(|channel| channel.as_str()),
+    })
+}
+
+/// The newest telemetry of an endpoint. `isolated` is what the host reported; `null` while it has not.
+#[must_use]
+pub fn telemetry_json(view: &EndpointView) -> Value {
+    let record = &view.record;
+    let observed = record.observed.as_ref();
+    let telemetry = record.telemetry.as_ref();
+    json!({
+        "hostname": record.hostname,
+        "endpoint_id": record.id,
+        "connected": view.live,
+        "last_seen_at": record.last_seen_at,
+        "isolated": observed.map(|o| o.isolation.state == voltaxe_protocol::ObservedIsolation::Isolated),
+        "isolation": observed.map(|o| &o.isolation),
+        "isolation_received_at": observed.map(|o| o.received_at),
+        "observed_at": telemetry.map(|t| t.observed_at),
+        "agent": telemetry.map(|t| &t.agent),
+        "host": telemetry.map(|t| &t.host),
+        "load": telemetry.map(|t| &t.load),
+        "memory": telemetry.map(|t| &t.memory),
+        "disks": telemetry.map(|t| &t.disks),
+        "uptime_seconds": telemetry.map(|t| t.uptime_seconds),
+    })
+}

@@ -1,0 +1,59 @@
+//! Who asks: the session cookie becomes an operator, and an operator a permit.
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use voltaxe_app::api::cookie;
+use voltaxe_orchestrator::{
+    authority::{Act, Operator, Permit},
+    operators::{Operators, SessionToken},
+};
+
+use crate::{clock, problem::ApiError};
+
+/// The operator who sent the request and the session they sent it in; in the request's extensions when there is one.
+#[derive(Clone)]
+pub struct SignedIn {
+    pub operator: Operator,
+    pub session: SessionToken,
+}
+
+/// Looks the session up once a request.
+pub async fn identify(State(operators): State<Operators>, mut request: Request, next: Next) -> Response {
+    if let Some(session) = session_of(request.headers()) {
+        match operators.operator_of(&session, clock::now()).await {
+            Ok(Some(operator)) => {
+                request.extensions_mut().insert(SignedIn { operator, session });
+            }
+            Ok(None) => {}
+            Err(error) => return ApiError::from(error).into_response(),
+        }
+    }
+    let who = request.extensions().get::<SignedIn>().map(|signed_in| signed_in.operator.username.clone());
+    let mut response = next.run(request).await;
+    if let Some(who) = who {
+        response.extensions_mut().insert(super::request_log::Operator(who));
+    }
+    response
+}
+
+fn session_of(headers: &HeaderMap) -> Option<SessionToken> {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    let (Some(only), None) = (cookies.next(), cookies.next()) else { return None };
+    cookie::read(only.to_str().ok()?).map(SessionToken::from_cookie)
+}
+
+/// Extracts the permit for `A`, or answers 401 or 403.
+pub struct Permitted<A>(pub Permit<A>);
+
+impl<A: Act, S: Send + Sync> FromRequestParts<S> for Permitted<A> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let signed_in = parts.extensions.get::<SignedIn>().ok_or_else(ApiError::signed_out)?;
+        Ok(Self(signed_in.operator.permit()?))
+    }
+}

@@ -1,0 +1,107 @@
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use voltaxe_orchestrator::authority::Role;
+use voltaxe_protocol::ObservedIsolation;
+
+use crate::harness::{As, TestServer, agent::TestAgent};
+
+#[derive(Debug)]
+struct Frame {
+    event: String,
+    id: String,
+    data: String,
+}
+
+/// The frames of an event stream, as a browser would cut them.
+struct Frames {
+    body: futures::stream::BoxStream<'static, Vec<u8>>,
+    rest: String,
+}
+
+impl Frames {
+    async fn open(server: &TestServer, who: &As) -> Self {
+        let response = server.open("/events", who).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let body = futures::stream::unfold(response, |mut response| async move {
+            let chunk = response.chunk().await.ok()??;
+            Some((chunk.to_vec(), response))
+        });
+        Self { body: body.boxed(), rest: String::new() }
+    }
+
+    /// The next frame that is no ping.
+    async fn next(&mut self) -> Frame {
+        let next = async {
+            loop {
+                if let Some((frame, rest)) = self.rest.split_once("\n\n") {
+                    let field = |name: &str| {
+                        frame
+                            .lines()
+                            .find_map(|line| line.strip_prefix(name))
+                            .unwrap_or_default()
+                            .trim()
+                            .to_owned()
+                    };
+                    let frame = Frame { event: field("event:"), id: field("id:"), data: field("data:") };
+                    self.rest = rest.to_owned();
+                    if frame.event != "ping" {
+                        return frame;
+                    }
+                    continue;
+                }
+                let chunk = self.body.next().await.expect("the stream goes on");
+                self.rest.push_str(&String::from_utf8(chunk).unwrap());
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), next).await.expect("a frame within 20 s")
+    }
+
+    async fn next_called(&mut self, event: &str) -> Frame {
+        loop {
+            let frame = self.next().await;
+            if frame.event == event {
+                return frame;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_click_and_its_result_are_told_to_everybody_who_watches() {
+    let server = TestServer::start().await;
+    let agent = TestAgent::enrolled(&server, "web-01").await;
+    let who = server.signed_in(Role::Responder).await;
+    let mut frames = Frames::open(&server, &who).await;
+    assert_eq!(frames.next().await.event, "reset", "a first connection loads anew");
+    let click = server.post("/api/isolate", &who, &json!({ "hostname": "web-01" })).await;
+    let command: Value = serde_json::from_str(&frames.next_called("command").await.data).unwrap();
+    assert_eq!(command["id"], click.body["command_id"], "{command}");
+    let telemetry = serde_json::to_value(agent.telemetry(ObservedIsolation::NotIsolated)).unwrap();
+    agent.post(&server, "/telemetry", &telemetry).await;
+    let endpoint = frames.next_called("endpoint").await;
+    assert!(endpoint.data.contains("web-01"));
+}
+
+#[tokio::test]
+async fn a_lost_connection_resumes_without_a_gap_and_an_unknown_place_loads_anew() {
+    let server = TestServer::start().await;
+    let _agents =
+        [TestAgent::enrolled(&server, "web-01").await, TestAgent::enrolled(&server, "web-02").await];
+    let who = server.signed_in(Role::Responder).await;
+    let mut frames = Frames::open(&server, &who).await;
+    let place = frames.next().await.id;
+    server.post("/api/isolate", &who, &json!({ "hostname": "web-01" })).await;
+    frames.next_called("command").await;
+    drop(frames);
+    let missed = server.post("/api/isolate", &who, &json!({ "hostname": "web-02" })).await;
+
+    let mut resumed = Frames::open(&server, &who.clone().with("last-event-id", place)).await;
+    let first: Value = serde_json::from_str(&resumed.next_called("command").await.data).unwrap();
+    assert_ne!(first["id"], missed.body["command_id"], "from where it was, in order");
+    let second: Value = serde_json::from_str(&resumed.next_called("command").await.data).unwrap();
+    assert_eq!(second["id"], missed.body["command_id"]);
+
+    let mut lost = Frames::open(&server, &who.clone().with("last-event-id", "17")).await;
+    assert_eq!(lost.next().await.event, "reset");
+}

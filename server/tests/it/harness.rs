@@ -1,0 +1,205 @@
+//! A server a test, on its own database of one shared Postgres, and an agent that speaks the real protocol.
+
+pub mod agent;
+pub mod postgres;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum_server::Handle;
+use leptos::config::LeptosOptions;
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use voltaxe_orchestrator::{Strike, StrikeConfig, authority::Role, operators::Operators};
+use voltaxe_protocol::{EnrolString, Keypair};
+use voltaxe_server::{
+    clock, routes,
+    state::{AppState, Places},
+};
+use voltaxe_store::Store;
+
+pub const PASSWORD: &str = "correct horse battery staple";
+
+pub struct TestServer {
+    pub url: String,
+    pub address: SocketAddr,
+    pub store: Store,
+    pub strike: Strike,
+    pub operators: Operators,
+    pub database_url: String,
+    client: reqwest::Client,
+    shutdown: CancellationToken,
+    handle: Handle<SocketAddr>,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+/// What a request is sent with.
+#[derive(Clone, Debug, Default)]
+pub struct As(pub Vec<(&'static str, String)>);
+
+impl As {
+    /// No session, but from the console's own page.
+    pub fn nobody() -> Self {
+        Self(vec![("sec-fetch-site", "same-origin".to_owned())])
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.0.retain(|(known, _)| *known != name);
+        self.0.push((name, value.into()));
+        self
+    }
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::start_on(&postgres::fresh_database().await).await
+    }
+
+    /// On a database that may be away later.
+    pub async fn start_on(database_url: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let store = Store::connect_lazy(database_url).unwrap();
+        store.migrate().await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}");
+        let config = StrikeConfig { agent_url: url.clone(), ..StrikeConfig::default() };
+        let strike = Strike::new(store.clone(), Keypair::generate(), config, clock::now());
+        let operators = Operators::new(store.clone());
+        let shutdown = CancellationToken::new();
+        let state = AppState {
+            strike: strike.clone(),
+            operators: operators.clone(),
+            leptos: LeptosOptions::builder().output_name("voltaxe").site_root("target/site").build(),
+            nonces: Arc::default(),
+            places: Places::default(),
+            shutdown: shutdown.clone(),
+        };
+        let handle = Handle::new();
+        let service = routes::everything(&state).into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
+        tokio::spawn(server.serve(service));
+        let telling = strike.clone();
+        tokio::spawn(async move {
+            loop {
+                if telling.tell_changes(clock::now).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        });
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(20))
+            .build()
+            .unwrap();
+        Self {
+            url,
+            address,
+            store,
+            strike,
+            operators,
+            database_url: database_url.to_owned(),
+            client,
+            shutdown,
+            handle,
+        }
+    }
+
+    /// Signed in with this role, from the console's own page.
+    pub async fn signed_in(&self, role: Role) -> As {
+        let username = format!("{role}.tester");
+        let password = || SecretString::from(PASSWORD);
+        // Made before by an earlier call of the same test.
+        let _ = self.operators.create_at_console(&username, role, password(), clock::now()).await;
+        let client = [127, 0, 0, 1].into();
+        let (session, _) = self.operators.sign_in(&username, password(), client, clock::now()).await.unwrap();
+        As::nobody().with("cookie", format!("__Host-voltaxe={}", session.expose()))
+    }
+
+    pub async fn get(&self, path: &str, who: &As) -> Answer {
+        self.send(self.client.get(format!("{}{path}", self.url)), who).await
+    }
+
+    pub async fn post(&self, path: &str, who: &As, body: &Value) -> Answer {
+        self.send(self.client.post(format!("{}{path}", self.url)).json(body), who).await
+    }
+
+    pub async fn post_raw(
+        &self,
+        path: &str,
+        who: &As,
+        content_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let request =
+            self.client.post(format!("{}{path}", self.url)).header("content-type", content_type).body(body);
+        self.send(request, who).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, who: &As) -> Answer {
+        let request = who.0.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Answer { status, headers, body }
+    }
+
+    /// Opens a long answer, such as an event stream.
+    pub async fn open(&self, path: &str, who: &As) -> reqwest::Response {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.get(format!("{}{path}", self.url));
+        let request = who.0.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        request.send().await.unwrap()
+    }
+
+    pub async fn enrol_string(&self, uses: i32) -> EnrolString {
+        self.strike.create_enrolment_token_at_console("test".to_owned(), uses, clock::now()).await.unwrap().0
+    }
+
+    /// A plain connection for looking into the tables.
+    pub async fn sql(&self) -> sqlx::PgConnection {
+        use sqlx::Connection as _;
+        sqlx::PgConnection::connect(&self.database_url).await.unwrap()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        self.handle.shutdown();
+    }
+}
+
+impl Answer {
+    /// The stable word of a problem.
+    pub fn problem(&self) -> &str {
+        assert_eq!(
+            self.headers.get("content-type").and_then(|value| value.to_str().ok()),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
+        self.body["type"].as_str().unwrap().strip_prefix("urn:voltaxe:problem:").unwrap()
+    }
+}
+
+/// Waits until `condition` answers `Some`, for at most 20 s.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "waited 20 s for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,16 @@
+//! The server against a real Postgres and over real sockets. One binary; files mirror URLs.
+
+mod agent_enroll;
+mod agent_stream;
+mod api_commands;
+mod api_isolate;
+mod command;
+mod cross_site;
+mod durability;
+mod events;
+mod harness;
+mod health;
+mod operators;
+mod roles;
+mod seed_sql;
+mod telemetry;
