@@ -17,7 +17,7 @@ mod telemetry;
 use std::{str::FromStr as _, time::Duration};
 
 pub use audit::AuditEntry;
-pub use commands::{Enqueue, Enqueued, NewCommand, RecordedResult};
+pub use commands::{Enqueue, NewCommand, RecordedResult};
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
 pub use operators::{NewOperator, OperatorRow, SessionRow};

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use voltaxe_protocol::{EndpointId, Telemetry};
 
-use crate::{Store, StoreError, model::EndpointRecord};
+use crate::{Store, StoreError};
 
 impl Store {
     /// Keeps the newest message of the endpoint and adds a sample to its time series.
@@ -64,10 +64,5 @@ impl Store {
         .execute(&self.relaxed)
         .await?;
         Ok(())
-    }
-
-    /// The newest telemetry of every active endpoint.
-    pub async fn latest_telemetry(&self) -> Result<Vec<EndpointRecord>, StoreError> {
-        self.endpoints().await
     }
 }

@@ -190,8 +190,7 @@ impl Strike {
             idempotency_key: request.idempotency_key,
         };
         match self.inner.store.enqueue(&new, now).await? {
-            Enqueue::New(enqueued) => {
-                let record = enqueued.record;
+            Enqueue::New(record) => {
                 self.announce(&record);
                 let method = self.dispatch(&record, now);
                 Ok(Accepted { command_id: record.id, status: record.status, method, existing: false })
