@@ -4,6 +4,7 @@ mod agent_enroll;
 mod agent_stream;
 mod api_commands;
 mod api_isolate;
+mod binary;
 mod command;
 mod cross_site;
 mod durability;

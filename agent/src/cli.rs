@@ -1,0 +1,134 @@
+//! The command line: one binary, three roles.
+
+mod enroll;
+mod run;
+mod status;
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Config, ConfigError};
+
+/// Voltaxe Sentinel agent: carries out the signed commands of its server on this host, each exactly once.
+///
+/// First `enroll` this host with the string from the console, then `run` the agent as a service. `status` shows what
+/// it is doing and whether this host is isolated right now.
+#[derive(Parser)]
+#[command(name = "voltaxe-sentinel", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    places: Places,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Args)]
+struct Places {
+    /// The configuration file.
+    #[arg(long, short, global = true, value_name = "PATH", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// The directory with key, journal and state, instead of the one in the configuration.
+    #[arg(long, global = true, value_name = "PATH")]
+    state_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Take commands from the server and carry them out, until SIGTERM.
+    ///
+    /// Needs root for isolating the host. A server that is away is waited for; isolation outlives the agent.
+    Run,
+    /// Make a key for this host and have the server accept it.
+    ///
+    /// The enrol string holds a secret and is therefore never an argument. For example:
+    ///
+    ///   printf %s 'vxe1....' | sudo voltaxe-sentinel enroll --token-file -
+    #[command(verbatim_doc_comment)]
+    Enroll(EnrollArgs),
+    /// Show enrolment, last contact, what the kernel says about isolation, and what is in the journal.
+    Status {
+        /// As one JSON object, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct EnrollArgs {
+    /// The file with the enrol string from the console; `-` reads it from standard input.
+    #[arg(long, value_name = "PATH")]
+    token_file: PathBuf,
+    /// Enrol again with a new key although this host is enrolled. An administrator has to approve it in the console.
+    #[arg(long)]
+    replace: bool,
+}
+
+/// Parses the arguments and does what they say.
+pub fn main() -> ExitCode {
+    let Cli { places, role } = Cli::parse();
+    let done = match role {
+        Role::Run => run::run(&places),
+        Role::Enroll(arguments) => enroll::enroll(&places, &arguments),
+        Role::Status { json } => status::status(&places, json),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("voltaxe-sentinel: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Places {
+    fn load(&self) -> Result<Config, ConfigError> {
+        self.with_state_dir(Config::load(&self.config, variable)?)
+    }
+
+    /// Like `load`; a missing file is an empty one.
+    fn load_or_default(&self) -> Result<Config, ConfigError> {
+        match Config::load(&self.config, variable) {
+            Err(ConfigError::Missing { .. }) => self.with_state_dir(Config::parse("", variable)?),
+            other => self.with_state_dir(other?),
+        }
+    }
+
+    fn with_state_dir(&self, mut config: Config) -> Result<Config, ConfigError> {
+        if let Some(path) = &self.state_dir {
+            config.state_dir = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        }
+        Ok(config)
+    }
+
+    fn has_config(&self) -> bool {
+        Path::new(&self.config).exists()
+    }
+}
+
+/// A variable that is set to nothing counts as not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Plain lines on stderr; colours only for a person at a terminal.
+fn start_log(level: tracing::Level) {
+    let filter = EnvFilter::new(format!("warn,voltaxe_sentinel={level}"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// One provider for every TLS user in the process.
+fn install_tls_provider() {
+    // Fails only when one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+
+use super::{Places, install_tls_provider, start_log};
+use crate::{
+    clock::Clock,
+    core::{Recovered, Settings},
+    event_loop::{self, Agent, Event},
+    identity::Identity,
+    isolation::{Applied, Isolation},
+    journal::Journal,
+    state_dir::StateDir,
+    transport::{HttpClient, ServerAddress, TlsSettings},
+};
+
+pub(super) fn run(places: &Places) -> anyhow::Result<()> {
+    let clock = Clock::start();
+    let config = places.load()?;
+    start_log(config.log_level);
+    end_with_any_thread();
+    install_tls_provider();
+    let url = config.server_url()?.clone();
+    let state = StateDir::open(&config.state_dir)?;
+    let _lock = state.lock()?;
+    let identity = Arc::new(Identity::load(&state)?);
+    if identity.grant.server_url != url.to_string() {
+        tracing::warn!(
+            "this host was enrolled at {}, agent.conf says {url}; only a server with the same key is obeyed",
+            identity.grant.server_url
+        );
+    }
+    if !rustix::process::geteuid().is_root() {
+        tracing::warn!("not running as root: isolating this host will fail; run the agent as root");
+    }
+    let tls = TlsSettings::load(&config)?;
+    let address = Arc::new(ServerAddress::new(url.clone(), state.clone()));
+    let http = HttpClient::new(Arc::clone(&address), &tls)
+        .context("HTTPS cannot be set up; install the package ca-certificates or set ca_file in [server]")?;
+
+    let (events, happened) = mpsc::unbounded_channel();
+    let committed = events.clone();
+    let (journal, records, damage) = Journal::open(&state, move |batch, outcome| {
+        let _ = committed.send(Event::Committed(batch, outcome));
+    })
+    .with_context(|| format!("the journal in {} cannot be opened", state.root().display()))?;
+    if damage.torn_bytes > 0 {
+        tracing::info!(torn_bytes = damage.torn_bytes, "cut an unfinished record off the journal's end");
+    }
+    for path in &damage.quarantined {
+        tracing::error!(path = %path.display(), "the journal was damaged; the bad part is set aside, the rest is kept");
+    }
+    if damage.not_understood > 0 {
+        tracing::warn!(
+            records = damage.not_understood,
+            "the journal has records of a newer agent; they are skipped"
+        );
+    }
+
+    let applied = Applied::read(&state).unwrap_or_else(|error| {
+        tracing::warn!(%error, "isolation.json cannot be read; the kernel is believed");
+        None
+    });
+    let recovered = Recovered { records, last_applied: applied.as_ref().map(|applied| applied.generation) };
+    address.set_isolated(applied.as_ref().is_some_and(|applied| applied.rules.is_some()));
+    let isolation = Isolation::start(state.clone(), applied)?;
+    let settings = Settings {
+        stream_enabled: config.stream_enabled,
+        poll_interval: config.polling_enabled.then_some(config.polling_interval),
+        telemetry_interval: config.telemetry_interval,
+    };
+    if !config.stream_enabled && !config.polling_enabled {
+        tracing::warn!("neither [stream] nor [polling] is enabled: this host gets no commands");
+    }
+    tracing::info!(
+        endpoint = %identity.grant.endpoint_id,
+        hostname = identity.grant.hostname,
+        "Voltaxe Sentinel {} works for {url}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let agent = Agent { clock, identity, settings, state, address, tls, http };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(event_loop::run(agent, recovered, &journal, &isolation, events, happened))?;
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    drop(isolation);
+    drop(journal);
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+/// An agent that lost its journal or isolation thread would look alive and do nothing: the service manager is to
+/// start a new one, which takes up the journal.
+fn end_with_any_thread() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}

@@ -1,0 +1,89 @@
+//! Cutting this host off and giving its network back: own nftables tables, read back from the kernel.
+//!
+//! All of it happens on one thread, which keeps its netlink sockets and a started nft: see [`nft`].
+
+mod device;
+mod kernel;
+mod netlink;
+mod nft;
+mod observe;
+pub mod ruleset;
+
+use std::{io, net::SocketAddr, sync::mpsc, thread};
+
+use voltaxe_protocol::{Command, CommandId, IsolationObservation};
+
+pub use device::addresses;
+pub use kernel::{Applied, IsolationError, Kernel};
+
+use crate::{action, clock, core::ActionOutcome, state_dir::StateDir};
+
+/// A handle to the thread that owns the kernel's sockets. Dropping it ends the thread and leaves the rules as they are.
+#[derive(Debug)]
+pub struct Isolation {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+type Answer<T> = Box<dyn FnOnce(T) + Send>;
+
+enum Job {
+    Execute { id: CommandId, action: Command, servers: Vec<SocketAddr>, answer: Answer<ActionOutcome> },
+    Observe { answer: Answer<IsolationObservation> },
+}
+
+impl Isolation {
+    /// `applied` is what the last run left in its state file.
+    pub fn start(state: StateDir, applied: Option<Applied>) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel();
+        let thread = thread::Builder::new().name("isolation".to_owned()).spawn(move || {
+            let mut kernel = Kernel::new(state, applied);
+            kernel.prepare();
+            work(&mut kernel, &queue);
+        })?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// `answer` is called on the thread, as soon as the kernel shows the effect.
+    pub fn execute(
+        &self,
+        id: CommandId,
+        action: Command,
+        servers: Vec<SocketAddr>,
+        answer: impl FnOnce(ActionOutcome) + Send + 'static,
+    ) {
+        self.send(Job::Execute { id, action, servers, answer: Box::new(answer) });
+    }
+
+    pub fn observe(&self, answer: impl FnOnce(IsolationObservation) + Send + 'static) {
+        self.send(Job::Observe { answer: Box::new(answer) });
+    }
+
+    fn send(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Drop for Isolation {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(kernel: &mut Kernel, queue: &mpsc::Receiver<Job>) {
+    while let Ok(job) = queue.recv() {
+        match job {
+            Job::Execute { id, action, servers, answer } => {
+                answer(action::execute(kernel, id, &action, &servers, clock::wall));
+                // After the answer: neither the state file nor nft's end keeps the result waiting.
+                kernel.prepare();
+            }
+            Job::Observe { answer } => answer(kernel.observe(clock::wall())),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+use std::{io, net::SocketAddr};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use voltaxe_protocol::{CommandId, IsolationObservation, ObservedIsolation};
+
+use super::{
+    device,
+    netlink::Netlink,
+    nft::{Nft, NftError},
+    observe::{Fingerprint, Found, delete_tables, observation},
+    ruleset::{Plan, is_nameable},
+};
+use crate::state_dir::StateDir;
+
+const STATE_FILE: &str = "isolation.json";
+
+/// What was done last, for comparing with the kernel after a restart. The kernel decides; this only explains it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The newest isolate or restore that was carried out.
+    pub generation: CommandId,
+    /// `None` after a restore.
+    pub rules: Option<AppliedRules>,
+    pub at: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AppliedRules {
+    /// The isolate whose rules these are; an isolate of an isolated host leaves the rules as they are.
+    pub generation: CommandId,
+    pub servers: Vec<SocketAddr>,
+    pub devices: Vec<String>,
+    pub fingerprint: Fingerprint,
+    /// Why the protection has a gap, for the operator.
+    pub not_covered: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum IsolationError {
+    /// Nothing would be reachable afterwards; nothing was changed.
+    #[error(
+        "the server's address is not known yet, so isolating would also cut off the server; nothing was changed"
+    )]
+    NoServer,
+    /// Nothing was changed.
+    #[error("{0}; nothing was changed")]
+    NotApplied(String),
+    /// The rules may be there in part.
+    #[error("the kernel does not show what was applied: {0}")]
+    NotShown(String),
+    /// Run the agent as root on a kernel with nftables.
+    #[error("the kernel cannot be asked ({0}); the agent needs root and nftables")]
+    NoKernel(#[from] io::Error),
+}
+
+/// The sockets and the memory of the isolation thread.
+#[derive(Debug)]
+pub struct Kernel {
+    sockets: Option<Sockets>,
+    nft: Nft,
+    state: StateDir,
+    applied: Option<Applied>,
+    is_saved: bool,
+}
+
+#[derive(Debug)]
+struct Sockets {
+    netfilter: Netlink,
+    events: Netlink,
+    route: Netlink,
+}
+
+impl Applied {
+    pub fn read(state: &StateDir) -> io::Result<Option<Self>> {
+        state.read_json(STATE_FILE)
+    }
+}
+
+impl Kernel {
+    #[must_use]
+    pub fn new(state: StateDir, applied: Option<Applied>) -> Self {
+        Self { sockets: None, nft: Nft::default(), state, applied, is_saved: true }
+    }
+
+    /// Housekeeping for when nobody waits: the state file, and an nft for the next time.
+    pub fn prepare(&mut self) {
+        if !self.is_saved
+            && let Some(applied) = &self.applied
+        {
+            match self.state.write_json(STATE_FILE, applied) {
+                Ok(()) => self.is_saved = true,
+                Err(error) => {
+                    tracing::warn!(%error, "the isolation's state file cannot be written; the journal has it")
+                }
+            }
+        }
+        self.nft.prepare();
+    }
+
+    /// The kernel's state right now.
+    #[must_use]
+    pub fn observe(&mut self, now: DateTime<Utc>) -> IsolationObservation {
+        match self.look() {
+            Ok((found, devices)) => self.judge(&found, &devices, now),
+            Err(error) => {
+                let details =
+                    [format!("the kernel cannot be asked ({error}); the agent needs root and nftables")];
+                observation(ObservedIsolation::Unknown, None, &details, now)
+            }
+        }
+    }
+
+    /// Whether exactly the rules that an isolate towards `servers` would make are in force.
+    #[must_use]
+    pub fn is_isolated_towards(
+        &mut self,
+        servers: &[SocketAddr],
+        now: DateTime<Utc>,
+    ) -> Option<IsolationObservation> {
+        let observed = self.observe(now);
+        let rules = self.applied.as_ref()?.rules.as_ref()?;
+        let wanted = Plan::new(rules.generation, servers, &[]).servers;
+        (observed.state == ObservedIsolation::Isolated && wanted == rules.servers).then_some(observed)
+    }
+
+    /// Replaces whatever is there by the rules for `generation`, in one transaction.
+    pub fn isolate(
+        &mut self,
+        generation: CommandId,
+        servers: &[SocketAddr],
+        now: DateTime<Utc>,
+    ) -> Result<IsolationObservation, IsolationError> {
+        if servers.is_empty() {
+            return Err(IsolationError::NoServer);
+        }
+        let all = device::devices(&mut self.sockets()?.route)?;
+        let (devices, unnameable): (Vec<String>, Vec<String>) =
+            all.into_iter().partition(|name| is_nameable(name));
+        let mut not_covered: Vec<String> = unnameable
+            .iter()
+            .map(|name| format!("raw frames on the device {name:?} are not filtered: nft cannot name it"))
+            .collect();
+        let mut plan = Plan::new(generation, servers, &devices);
+        let found = match self.apply(&plan) {
+            Ok(found) => found,
+            Err(NftError::Refused(reason)) if !plan.devices.is_empty() => {
+                // No netdev egress hook (Linux before 5.16): the inet table alone still stops all IP traffic.
+                plan = Plan::new(generation, servers, &[]);
+                let found =
+                    self.apply(&plan).map_err(|error| IsolationError::NotApplied(error.to_string()))?;
+                not_covered.push(format!("raw frames are not filtered: no netdev egress hook ({reason})"));
+                found
+            }
+            Err(error) => return Err(IsolationError::NotApplied(error.to_string())),
+        };
+        let differences = found.differences_from_plan(&plan, &devices);
+        if !differences.is_empty() {
+            return Err(IsolationError::NotShown(differences.join("; ")));
+        }
+        let rules = AppliedRules {
+            generation,
+            servers: plan.servers,
+            devices: plan.devices,
+            fingerprint: found.fingerprint(),
+            not_covered,
+        };
+        self.remember(generation, Some(rules), now);
+        Ok(self.judge(&found, &devices, now))
+    }
+
+    /// Removes our tables. Needs neither nft nor disk.
+    pub fn restore(
+        &mut self,
+        generation: CommandId,
+        now: DateTime<Utc>,
+    ) -> Result<IsolationObservation, IsolationError> {
+        let sockets = self.sockets()?;
+        let found = Found::read(&mut sockets.netfilter)?;
+        delete_tables(&mut sockets.netfilter, &found).map_err(|error| {
+            IsolationError::NotApplied(format!("the kernel refused to delete our tables ({error})"))
+        })?;
+        let found = Found::read(&mut sockets.netfilter)?;
+        if !found.is_nothing() {
+            return Err(IsolationError::NotShown("our tables are still there".to_owned()));
+        }
+        self.remember(generation, None, now);
+        Ok(observation(ObservedIsolation::NotIsolated, None, &[], now))
+    }
+
+    /// An order found the host in the state it asks for: it is newer all the same.
+    pub fn confirm(&mut self, generation: CommandId, now: DateTime<Utc>) {
+        let rules = self.applied.take().and_then(|applied| applied.rules);
+        self.remember(generation, rules, now);
+    }
+
+    fn remember(&mut self, generation: CommandId, rules: Option<AppliedRules>, now: DateTime<Utc>) {
+        self.applied = Some(Applied { generation, rules, at: now });
+        self.is_saved = false;
+    }
+
+    fn apply(&mut self, plan: &Plan) -> Result<Found, NftError> {
+        let Some(Sockets { netfilter, events, .. }) = self.sockets.as_mut() else {
+            return Err(NftError::NotStarted(io::ErrorKind::NotConnected.into()));
+        };
+        let mut last = Found::read(netfilter).map_err(NftError::NotStarted)?;
+        let script = plan.script(last.existing());
+        // Taken up again after a crash: rules of this generation do not yet mean that nft has done its work.
+        let is_repeated = last.generation() == Some(plan.generation);
+        let devices = &plan.devices;
+        self.nft.run(&script, events, || {
+            last = Found::read(netfilter).unwrap_or_default();
+            !is_repeated && last.differences_from_plan(plan, devices).is_empty()
+        })?;
+        // nft may have ended before its event was looked at.
+        if is_repeated || last.generation() != Some(plan.generation) {
+            last = Found::read(netfilter).unwrap_or_default();
+        }
+        Ok(last)
+    }
+
+    fn look(&mut self) -> io::Result<(Found, Vec<String>)> {
+        let sockets = self.sockets()?;
+        let found = Found::read(&mut sockets.netfilter)?;
+        let devices = if found.is_nothing() { Vec::new() } else { device::devices(&mut sockets.route)? };
+        Ok((found, devices))
+    }
+
+    fn judge(&self, found: &Found, existing_devices: &[String], now: DateTime<Utc>) -> IsolationObservation {
+        if found.is_nothing() {
+            return observation(ObservedIsolation::NotIsolated, None, &[], now);
+        }
+        let generation = found.generation();
+        let rules = self.applied.as_ref().and_then(|applied| applied.rules.as_ref());
+        let Some(rules) = rules.filter(|rules| Some(rules.generation) == generation) else {
+            let differences = found.differences_from_any_plan();
+            return if differences.is_empty() {
+                let details =
+                    ["the rules are from an earlier run and cannot be compared with what was applied"
+                        .to_owned()];
+                observation(ObservedIsolation::Isolated, generation, &details, now)
+            } else {
+                observation(ObservedIsolation::Partial, generation, &differences, now)
+            };
+        };
+        let plan = Plan::new(rules.generation, &rules.servers, &rules.devices);
+        let differences = found.differences_from(&plan, &rules.fingerprint, existing_devices);
+        if !differences.is_empty() {
+            return observation(ObservedIsolation::Partial, generation, &differences, now);
+        }
+        let mut details = rules.not_covered.clone();
+        if found.existing().netdev {
+            let new = existing_devices
+                .iter()
+                .filter(|device| !rules.devices.contains(device) && is_nameable(device));
+            details.extend(new.map(|device| {
+                format!("raw frames on {device} are not filtered: the device came after the isolation")
+            }));
+        }
+        observation(ObservedIsolation::Isolated, generation, &details, now)
+    }
+
+    fn sockets(&mut self) -> io::Result<&mut Sockets> {
+        if self.sockets.is_none() {
+            self.sockets = Some(Sockets {
+                netfilter: Netlink::netfilter()?,
+                events: Netlink::netfilter_events()?,
+                route: Netlink::route()?,
+            });
+        }
+        self.sockets.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}

@@ -1,0 +1,286 @@
+//! What the kernel holds, read back and compared with what was applied.
+
+use std::{collections::BTreeMap, io};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use voltaxe_protocol::{CommandId, IsolationObservation, ObservedIsolation};
+
+use super::{
+    netlink::{Netlink, attribute, attributes, nfgen, number, string_attribute, text},
+    ruleset::{self, Existing, ExpectedChain, PRIORITY, Plan, TABLE},
+};
+
+pub(super) const FAMILY_INET: u8 = 1;
+pub(super) const FAMILY_NETDEV: u8 = 5;
+
+const SUBSYSTEM: u16 = 10 << 8;
+const GET_TABLE: u16 = SUBSYSTEM | 1;
+const DELETE_TABLE: u16 = SUBSYSTEM | 2;
+const GET_CHAIN: u16 = SUBSYSTEM | 4;
+const GET_RULE: u16 = SUBSYSTEM | 7;
+
+const POLICY_DROP: u32 = 0;
+const FLAG_DORMANT: u32 = 1;
+
+/// One chain as the kernel shows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Chain {
+    /// Hook number and priority, of a base chain.
+    hook: Option<(u32, i32)>,
+    /// Of an egress chain; empty once the device is gone.
+    devices: Vec<String>,
+    policy: Option<u32>,
+    rules: usize,
+    /// Over the rules' expressions, in order.
+    digest: String,
+}
+
+/// Our two tables as they are.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Found {
+    inet: Option<BTreeMap<String, Chain>>,
+    netdev: Option<BTreeMap<String, Chain>>,
+    is_dormant: bool,
+}
+
+/// Digests of chains right after they were applied, for comparing later. Names carry the table's family.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(BTreeMap<String, String>);
+
+impl Found {
+    pub(super) fn read(kernel: &mut Netlink) -> io::Result<Self> {
+        let mut found = Self::default();
+        for family in [FAMILY_INET, FAMILY_NETDEV] {
+            let Some(table) = kernel.get(GET_TABLE, &named(family, TABLE_NAME))? else { continue };
+            found.is_dormant |= attribute(attributes_of(&table), TABLE_FLAGS).and_then(number).unwrap_or(0)
+                & FLAG_DORMANT
+                != 0;
+            let chains = read_chains(kernel, family)?;
+            if family == FAMILY_INET {
+                found.inet = Some(chains);
+            } else {
+                found.netdev = Some(chains);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.inet.is_none() && self.netdev.is_none()
+    }
+
+    pub(super) fn existing(&self) -> Existing {
+        Existing { inet: self.inet.is_some(), netdev: self.netdev.is_some() }
+    }
+
+    pub(super) fn generation(&self) -> Option<CommandId> {
+        self.inet.as_ref()?.keys().find_map(|name| ruleset::generation_of_chain(name))
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(
+            self.all_chains()
+                .map(|(family, name, chain)| (format!("{family} {name}"), chain.digest.clone()))
+                .collect(),
+        )
+    }
+
+    /// What of the plan is not there or not as planned; empty when all is.
+    pub(super) fn differences_from_plan(&self, plan: &Plan, existing_devices: &[String]) -> Vec<String> {
+        let mut differences = self.common_differences();
+        if self.generation() != Some(plan.generation) {
+            differences.push(format!("generation {} is not in the kernel", plan.generation));
+        }
+        let none = BTreeMap::new();
+        let inet = self.inet.as_ref().unwrap_or(&none);
+        for expected in plan.inet_chains() {
+            differences.extend(difference(inet.get(&expected.name), &expected));
+        }
+        let netdev = self.netdev.as_ref().unwrap_or(&none);
+        for (expected, device) in plan.netdev_chains().into_iter().zip(&plan.devices) {
+            let is_gone = !existing_devices.contains(device);
+            match netdev.get(&expected.name) {
+                _ if is_gone => {}
+                Some(chain) if !chain.devices.contains(device) => {
+                    differences.push(format!("{} does not watch {device}", expected.name));
+                }
+                chain => differences.extend(difference(chain, &expected)),
+            }
+        }
+        differences
+    }
+
+    /// What changed since the fingerprint was taken; empty when nothing did.
+    pub(super) fn differences_from(
+        &self,
+        plan: &Plan,
+        fingerprint: &Fingerprint,
+        existing_devices: &[String],
+    ) -> Vec<String> {
+        let mut differences = self.differences_from_plan(plan, existing_devices);
+        let now = self.fingerprint();
+        for (name, digest) in &fingerprint.0 {
+            match now.0.get(name) {
+                Some(found) if found != digest => {
+                    differences.push(format!("the rules of {name} were changed"))
+                }
+                _ => {}
+            }
+        }
+        differences.extend(
+            now.0
+                .keys()
+                .filter(|name| !fingerprint.0.contains_key(*name))
+                .map(|name| format!("{name} was added")),
+        );
+        differences
+    }
+
+    /// For rules whose plan is lost: only what every plan has.
+    pub(super) fn differences_from_any_plan(&self) -> Vec<String> {
+        let mut differences = self.common_differences();
+        let plan = Plan::new(CommandId(0), &[], &[]);
+        let none = BTreeMap::new();
+        let inet = self.inet.as_ref().unwrap_or(&none);
+        for mut expected in plan.inet_chains() {
+            let found = inet.get(&expected.name);
+            expected.rules = found.map_or(0, |chain| chain.rules);
+            differences.extend(difference(found, &expected));
+        }
+        differences
+    }
+
+    fn common_differences(&self) -> Vec<String> {
+        let mut differences = Vec::new();
+        if self.is_dormant {
+            differences.push("a table is switched off (dormant)".to_owned());
+        }
+        if self.inet.is_none() {
+            differences.push(format!("the table inet {TABLE} is missing"));
+        }
+        differences
+    }
+
+    fn all_chains(&self) -> impl Iterator<Item = (&'static str, &String, &Chain)> {
+        let inet = self.inet.iter().flatten().map(|(name, chain)| ("inet", name, chain));
+        let netdev = self.netdev.iter().flatten().map(|(name, chain)| ("netdev", name, chain));
+        inet.chain(netdev)
+    }
+}
+
+/// Deletes whichever of our tables exist, as one transaction.
+pub(super) fn delete_tables(kernel: &mut Netlink, found: &Found) -> io::Result<()> {
+    let mut messages = Vec::new();
+    if found.inet.is_some() {
+        messages.push((DELETE_TABLE, named(FAMILY_INET, TABLE_NAME)));
+    }
+    if found.netdev.is_some() {
+        messages.push((DELETE_TABLE, named(FAMILY_NETDEV, TABLE_NAME)));
+    }
+    if messages.is_empty() { Ok(()) } else { kernel.batch(&messages) }
+}
+
+#[must_use]
+pub(super) fn observation(
+    state: ObservedIsolation,
+    generation: Option<CommandId>,
+    details: &[String],
+    observed_at: DateTime<Utc>,
+) -> IsolationObservation {
+    let detail = (!details.is_empty()).then(|| details.join("; "));
+    IsolationObservation { state, generation, observed_at, detail }
+}
+
+fn difference(found: Option<&Chain>, expected: &ExpectedChain) -> Option<String> {
+    let name = &expected.name;
+    let Some(chain) = found else { return Some(format!("the chain {name} is missing")) };
+    if chain.hook != Some((expected.hook, PRIORITY)) {
+        Some(format!("the chain {name} is hooked elsewhere"))
+    } else if chain.policy != Some(POLICY_DROP) {
+        Some(format!("the chain {name} does not drop"))
+    } else if chain.rules != expected.rules {
+        Some(format!("the chain {name} has {} rules instead of {}", chain.rules, expected.rules))
+    } else {
+        None
+    }
+}
+
+/// The same number names the table in each kind of message.
+const TABLE_NAME: u16 = 1;
+const TABLE_FLAGS: u16 = 2;
+const CHAIN_NAME: u16 = 3;
+const CHAIN_HOOK: u16 = 4;
+const CHAIN_POLICY: u16 = 5;
+const HOOK_NUMBER: u16 = 1;
+const HOOK_PRIORITY: u16 = 2;
+const HOOK_DEVICE: u16 = 3;
+const HOOK_DEVICES: u16 = 4;
+const RULE_CHAIN: u16 = 2;
+const RULE_EXPRESSIONS: u16 = 4;
+
+fn read_chains(kernel: &mut Netlink, family: u8) -> io::Result<BTreeMap<String, Chain>> {
+    let mut chains = BTreeMap::new();
+    for body in kernel.dump(GET_CHAIN, &nfgen(family, 0))? {
+        let chain = attributes_of(&body);
+        if !is_ours(chain) {
+            continue;
+        }
+        let name = attribute(chain, CHAIN_NAME).map(text).unwrap_or_default();
+        let hook = attribute(chain, CHAIN_HOOK);
+        let number_in = |hook, kind| attribute(hook, kind).and_then(number);
+        chains.insert(
+            name,
+            Chain {
+                hook: hook.and_then(|hook| {
+                    Some((number_in(hook, HOOK_NUMBER)?, number_in(hook, HOOK_PRIORITY)?.cast_signed()))
+                }),
+                devices: hook.map(devices_of).unwrap_or_default(),
+                policy: attribute(chain, CHAIN_POLICY).and_then(number),
+                rules: 0,
+                digest: String::new(),
+            },
+        );
+    }
+    let mut digests: BTreeMap<String, Sha256> = BTreeMap::new();
+    for body in kernel.dump(GET_RULE, &named(family, TABLE_NAME))? {
+        let rule = attributes_of(&body);
+        let name = attribute(rule, RULE_CHAIN).map(text).unwrap_or_default();
+        // Kernels before 4.20 ignore the table in the request.
+        let Some(chain) = is_ours(rule).then(|| chains.get_mut(&name)).flatten() else { continue };
+        chain.rules += 1;
+        digests.entry(name).or_default().update(attribute(rule, RULE_EXPRESSIONS).unwrap_or_default());
+    }
+    for (name, digest) in digests {
+        if let Some(chain) = chains.get_mut(&name) {
+            chain.digest = hex::encode(&digest.finalize()[..8]);
+        }
+    }
+    Ok(chains)
+}
+
+fn devices_of(hook: &[u8]) -> Vec<String> {
+    let single = attribute(hook, HOOK_DEVICE).map(text);
+    let several =
+        attribute(hook, HOOK_DEVICES).into_iter().flat_map(attributes).map(|(_, value)| text(value));
+    let mut devices: Vec<String> = single.into_iter().chain(several).collect();
+    devices.dedup();
+    devices
+}
+
+fn is_ours(attributes: &[u8]) -> bool {
+    attribute(attributes, TABLE_NAME).map(text).as_deref() == Some(TABLE)
+}
+
+/// Behind the `nfgenmsg`.
+fn attributes_of(body: &[u8]) -> &[u8] {
+    body.get(4..).unwrap_or_default()
+}
+
+fn named(family: u8, kind: u16) -> Vec<u8> {
+    let mut payload = nfgen(family, 0);
+    string_attribute(&mut payload, kind, TABLE);
+    payload
+}

@@ -1,0 +1,193 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use reqwest::{
+    Certificate, Client, Method, Response,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{CONTENT_TYPE, HeaderValue},
+    redirect::Policy,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use voltaxe_protocol::{
+    EnrolRequest, EnrolResponse, PollResponse, Problem, RequestParts, ResultReceipt, sign_request,
+};
+
+use super::{ServerAddress, TlsSettings};
+use crate::{
+    clock,
+    core::{Post, RequestFailure},
+    identity::Identity,
+};
+
+/// Longer answers are not read on.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Requests to the one server.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    client: Client,
+    address: Arc<ServerAddress>,
+}
+
+impl HttpClient {
+    /// # Errors
+    /// When the system's certificate authorities cannot be read (https without `ca_file`).
+    pub fn new(address: Arc<ServerAddress>, tls: &TlsSettings) -> Result<Self, reqwest::Error> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("voltaxe-sentinel/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(ANSWER_WITHIN)
+            .redirect(Policy::none())
+            // A proxy would be one more host that an isolation has to spare.
+            .no_proxy()
+            .tcp_nodelay(true)
+            .dns_resolver(KnownAddresses(Arc::clone(&address)));
+        if let Some(authorities) = tls.authorities() {
+            let certificates =
+                authorities.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>()?;
+            builder = builder.tls_certs_only(certificates);
+        } else if !address.url().is_tls() {
+            // Plain HTTP also works on a host without any certificate authority.
+            builder = builder.tls_certs_only([]);
+        }
+        Ok(Self { client: builder.build()?, address })
+    }
+
+    /// Not signed: the body proves everything.
+    pub async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolResponse, RequestFailure> {
+        let body = to_json(request);
+        let response = self
+            .client
+            .post(self.address.url().join("/agent/enroll"))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        answer(response).await
+    }
+
+    pub async fn poll(&self, identity: &Identity) -> Result<PollResponse, RequestFailure> {
+        let mut url = self.address.url().join("/command/poll");
+        url.query_pairs_mut().append_pair("host", &identity.grant.hostname);
+        self.signed(identity, Method::GET, url, Vec::new()).await
+    }
+
+    pub async fn post(&self, identity: &Identity, post: &Post) -> Result<(), RequestFailure> {
+        match post {
+            Post::Receipt(receipt) => {
+                self.post_to::<serde_json::Value>(identity, "/command/receipt", receipt).await
+            }
+            Post::Result(result) => self.post_to::<ResultReceipt>(identity, "/command/result", result).await,
+            Post::Telemetry(telemetry) => {
+                self.post_to::<serde_json::Value>(identity, "/telemetry", telemetry).await
+            }
+        }
+    }
+
+    async fn post_to<T: DeserializeOwned>(
+        &self,
+        identity: &Identity,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<(), RequestFailure> {
+        let url = self.address.url().join(path);
+        let _: T = self.signed(identity, Method::POST, url, to_json(body)).await?;
+        Ok(())
+    }
+
+    async fn signed<T: DeserializeOwned>(
+        &self,
+        identity: &Identity,
+        method: Method,
+        url: url::Url,
+        body: Vec<u8>,
+    ) -> Result<T, RequestFailure> {
+        let authority = self.address.url().authority();
+        let query = format!("?{}", url.query().unwrap_or_default());
+        let parts = RequestParts {
+            method: method.as_str(),
+            authority: &authority,
+            path: url.path(),
+            query: &query,
+            content_digest: "",
+        };
+        let endpoint = identity.grant.endpoint_id.clone();
+        let headers = sign_request(parts, &body, endpoint, &identity.key, clock::wall().timestamp());
+        let response = self
+            .client
+            .request(method, url)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header("content-digest", headers.content_digest)
+            .header("signature-input", headers.signature_input)
+            .header("signature", headers.signature)
+            .body(body)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        answer(response).await
+    }
+}
+
+async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, RequestFailure> {
+    let status = response.status();
+    let body = read(response).await?;
+    if status.is_success() {
+        return serde_json::from_slice(&body)
+            .map_err(|error| RequestFailure::NotAccepted(format!("its answer is not understood ({error})")));
+    }
+    let problem = serde_json::from_slice::<Problem>(&body).ok();
+    let word = problem.as_ref().map_or("no-reason", |problem| problem.word()).to_owned();
+    let detail = problem
+        .as_ref()
+        .and_then(|problem| problem.detail.clone())
+        .or_else(|| problem.as_ref().map(|problem| problem.title.clone()))
+        .unwrap_or_else(|| format!("HTTP status {status}"));
+    Err(match status.as_u16() {
+        401 | 403 => RequestFailure::Refused { word, detail },
+        404 if word == "command-not-found" => RequestFailure::CommandNotFound,
+        408 | 425 | 429 | 500.. => RequestFailure::Unavailable(detail),
+        _ => RequestFailure::NotAccepted(format!("{detail} ({word}, HTTP status {})", status.as_u16())),
+    })
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, RequestFailure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(RequestFailure::NotAccepted("its answer is longer than 1 MiB".to_owned()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The whole chain of causes: the outermost one only says that sending failed.
+fn unavailable(error: reqwest::Error) -> RequestFailure {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    RequestFailure::Unavailable(text)
+}
+
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("our wire types have a JSON form")
+}
+
+/// Answers reqwest's look-ups from the addresses that the agent keeps.
+struct KnownAddresses(Arc<ServerAddress>);
+
+impl Resolve for KnownAddresses {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let address = Arc::clone(&self.0);
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = address.resolve().await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}

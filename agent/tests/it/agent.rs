@@ -1,0 +1,133 @@
+//! The agent's binary in a namespace.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    gateway::Gateway,
+    net::{PORT, SERVER, World, eventually},
+};
+
+/// Configuration, state directory and log of one host; stops its agent when dropped.
+pub(crate) struct Host<'a> {
+    world: &'a World,
+    pub(crate) directory: tempfile::TempDir,
+    running: Option<Child>,
+}
+
+impl<'a> Host<'a> {
+    pub(crate) fn new(world: &'a World) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Self { world, directory, running: None };
+        fs::write(host.path("machine-id"), "0123456789abcdef0123456789abcdef\n").unwrap();
+        host.configure("");
+        host
+    }
+
+    /// A host that is enrolled.
+    pub(crate) fn enrolled(world: &'a World, gateway: &Gateway) -> Self {
+        let host = Self::new(world);
+        let output = host.enroll(&gateway.enrol_string(), &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        host
+    }
+
+    /// Writes agent.conf: the usual and `more`.
+    pub(crate) fn configure(&self, more: &str) {
+        let text = format!(
+            "[server]\napi_url = http://{}:{PORT}\n[agent]\nhostname = web-01\nstate_dir = {}\nmachine_id_file = {}\n{more}",
+            SERVER[0],
+            self.path("state").display(),
+            self.path("machine-id").display()
+        );
+        fs::write(self.path("agent.conf"), text).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.world.name("host"), env!("CARGO_BIN_EXE_voltaxe-sentinel")])
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("agent.conf"))
+            .env_remove("VOLTAXE_API_URL")
+            .env_remove("COMMAND_POLL_ENABLED")
+            .env_remove("COMMAND_POLL_INTERVAL");
+        command
+    }
+
+    pub(crate) fn enroll(&self, enrol_string: &str, more: &[&str]) -> Output {
+        let mut child = self
+            .command(&["enroll", "--token-file", "-"])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(enrol_string.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let output = self.command(&["status", "--json"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    pub(crate) fn start(&mut self) {
+        assert!(self.running.is_none());
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        self.running = Some(self.command(&["run"]).stderr(log).spawn().unwrap());
+    }
+
+    /// SIGTERM.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.end(Signal::TERM)
+    }
+
+    /// SIGKILL, as a crash.
+    pub(crate) fn crash(&mut self) {
+        self.end(Signal::KILL);
+    }
+
+    fn end(&mut self, signal: Signal) -> ExitStatus {
+        let mut child = self.running.take().expect("the agent runs");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        child.wait().unwrap()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        eventually(&format!("the log says {text:?}"), || self.log().contains(text).then_some(()));
+    }
+}
+
+impl Drop for Host<'_> {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the agent's log ---\n{}", self.log());
+        }
+    }
+}
