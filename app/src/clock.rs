@@ -1,0 +1,66 @@
+//! The page's clock: the server's time in the browser, ticking once a second. On the server and until the page is
+//! hydrated there is none, so that both render the same HTML.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+
+use crate::model::Millis;
+
+#[derive(Clone, Copy)]
+pub struct Clock {
+    now: RwSignal<Option<Millis>>,
+    /// The server's time minus the browser's.
+    offset: StoredValue<Millis>,
+}
+
+impl Clock {
+    pub fn provide() -> Self {
+        let clock = Self { now: RwSignal::new(None), offset: StoredValue::new(0) };
+        provide_context(clock);
+        Effect::new(move |_| {
+            clock.tick();
+            if let Ok(interval) = set_interval_with_handle(move || clock.tick(), Duration::from_secs(1)) {
+                on_cleanup(move || interval.clear());
+            }
+        });
+        clock
+    }
+
+    pub fn expect() -> Self {
+        expect_context()
+    }
+
+    /// For the current component: None until it is mounted, whenever that is, so that what is hydrated late matches too.
+    pub fn now() -> Signal<Option<Millis>> {
+        let clock = Self::expect();
+        let mounted = mounted();
+        Signal::derive(move || if mounted.get() { clock.now.get() } else { None })
+    }
+
+    /// Reads the browser's clock: in effects and event handlers only.
+    #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds of a date fit")]
+    pub fn read(self) -> Millis {
+        js_sys::Date::now() as Millis + self.offset.get_value()
+    }
+
+    /// The server says what time it is. Small differences are the way of the message and change nothing.
+    pub fn adjust(self, server: Millis) {
+        let behind = server - self.read();
+        if behind.abs() > 1_000 {
+            self.offset.update_value(|offset| *offset += behind);
+            self.tick();
+        }
+    }
+
+    fn tick(self) {
+        self.now.set(Some(self.read()));
+    }
+}
+
+/// Whether the current component lives in the browser already. Controls that only work there wait for it.
+pub fn mounted() -> ReadSignal<bool> {
+    let (mounted, set_mounted) = signal(false);
+    Effect::new(move |_| set_mounted.set(true));
+    mounted
+}

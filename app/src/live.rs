@@ -1,0 +1,139 @@
+//! One live subscription a tab. What comes over it is kept for a while, so that a page which loads its data at the
+//! same time can lay the changes over it without a gap.
+
+mod browser;
+
+use std::collections::VecDeque;
+
+use leptos::prelude::*;
+
+use crate::{
+    clock::Clock,
+    model::{Command, Endpoint, Millis},
+};
+
+const KEPT: usize = 1024;
+
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// As it is now; new endpoints come this way too.
+    Endpoint(Box<Endpoint>),
+    Command(Box<Command>),
+    /// Something may have been missed: load anew.
+    Reset,
+}
+
+/// The state of the subscription.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Link {
+    Connecting,
+    Live,
+    /// None: it never was.
+    Paused {
+        data_as_of: Option<Millis>,
+    },
+    /// The session ended.
+    SignedOut,
+}
+
+/// A place in the sequence of changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark(u64);
+
+#[derive(Clone, Copy)]
+pub struct Live {
+    link: RwSignal<Link>,
+    feed: StoredValue<Feed>,
+    clock: Clock,
+}
+
+#[derive(Default)]
+struct Feed {
+    next: u64,
+    kept: VecDeque<Change>,
+    followers: Vec<(u64, Callback<Change>)>,
+    next_follower: u64,
+}
+
+impl Live {
+    /// Opens the subscription in the browser, closed with the current owner.
+    pub fn provide() -> Self {
+        let live = Self {
+            link: RwSignal::new(Link::Connecting),
+            feed: StoredValue::new(Feed::default()),
+            clock: Clock::expect(),
+        };
+        provide_context(live);
+        Effect::new(move |_| browser::subscribe(live));
+        live
+    }
+
+    pub fn expect() -> Self {
+        expect_context()
+    }
+
+    /// Reactive.
+    pub fn link(self) -> Link {
+        self.link.get()
+    }
+
+    /// Reactive: whether what the page shows may be old.
+    pub fn is_paused(self) -> bool {
+        matches!(self.link.get(), Link::Paused { .. } | Link::SignedOut)
+    }
+
+    /// To be taken before loading data, for [`Live::follow`].
+    pub fn mark(self) -> Mark {
+        Mark(self.feed.with_value(|feed| feed.next))
+    }
+
+    /// Calls `on_change` with everything since the mark and all that comes, until the current owner ends. In the browser
+    /// only: from effects.
+    pub fn follow(self, since: Mark, on_change: impl Fn(Change) + Send + Sync + 'static) {
+        let on_change = Callback::new(on_change);
+        for change in self.since(since) {
+            on_change.run(change);
+        }
+        let id = self.feed.try_update_value(|feed| {
+            let id = feed.next_follower;
+            feed.next_follower += 1;
+            feed.followers.push((id, on_change));
+            id
+        });
+        on_cleanup(move || {
+            self.feed.try_update_value(|feed| feed.followers.retain(|(follower, _)| Some(*follower) != id));
+        });
+    }
+
+    /// What came since the mark, or a reset if that is no longer known.
+    pub fn since(self, mark: Mark) -> Vec<Change> {
+        self.feed.with_value(|feed| {
+            let wanted = usize::try_from(feed.next - mark.0).unwrap_or(usize::MAX);
+            match feed.kept.len().checked_sub(wanted) {
+                Some(skipped) => feed.kept.iter().skip(skipped).cloned().collect(),
+                None => vec![Change::Reset],
+            }
+        })
+    }
+
+    fn publish(self, change: Change) {
+        let followers = self.feed.try_update_value(|feed| {
+            feed.next += 1;
+            if feed.kept.len() == KEPT {
+                feed.kept.pop_front();
+            }
+            feed.kept.push_back(change.clone());
+            feed.followers.clone()
+        });
+        // Outside of the update: a follower may call back into the feed.
+        for (_, follower) in followers.unwrap_or_default() {
+            follower.run(change.clone());
+        }
+    }
+
+    fn set_link(self, link: Link) {
+        if self.link.get_untracked() != link {
+            self.link.set(link);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! One file a route.
+
+mod console;
+mod endpoint;
+mod endpoints;
+mod enrol;
+mod login;
+mod not_found;
+mod setup;
+
+pub use console::Console;
+pub use endpoint::EndpointPage;
+pub use endpoints::Endpoints;
+pub use enrol::Enrol;
+pub use login::Login;
+pub use not_found::NotFound;
+pub use setup::Setup;
+
+use leptos::prelude::*;
+
+use crate::{
+    error::ApiError,
+    model::{Session, session::Visitor},
+    ui::{Notice, Tone},
+};
+
+/// Who looks at a page below [`Console`], which lets nobody else pass.
+fn session() -> Session {
+    expect_context::<Visitor>().session.expect("the console is for operators who are signed in")
+}
+
+/// Leaves the app: the next page starts with nothing of this one.
+fn load(path: &str) {
+    let _ = window().location().set_href(path);
+}
+
+/// An error of a form or a page, with a way on where there is one. What was typed stays: signing in happens elsewhere.
+#[component]
+fn Problem(error: ApiError) -> impl IntoView {
+    let signed_out = error == ApiError::SignedOut;
+    view! {
+        <Notice tone=Tone::Error>
+            {error.to_string()}
+            {signed_out
+                .then(|| {
+                    view! {
+                        " "
+                        <a href="/login" target="_blank" rel="external noopener">"Sign in in another tab"</a>
+                    }
+                })}
+        </Notice>
+    }
+}

@@ -1,0 +1,103 @@
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::components::A;
+
+use crate::{
+    api,
+    live::{Link, Live},
+    model::{Millis, Session},
+    page::load,
+    ui::{Brand, Icon, Shape, local_time, theme::ThemeSwitch},
+};
+
+#[component]
+pub fn TopBar(session: Session) -> impl IntoView {
+    let busy = RwSignal::new(false);
+    let failed = RwSignal::new(false);
+    let sign_out = move |_| {
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        spawn_local(async move {
+            // Signed out already is as good.
+            match api::sign_out().await {
+                Ok(()) | Err(crate::error::ApiError::SignedOut) => load("/login"),
+                Err(_) => {
+                    failed.set(true);
+                    busy.set(false);
+                }
+            }
+        });
+    };
+    view! {
+        <header class="topbar">
+            <a class="topbar__brand" href="/" aria-label="Voltaxe Sentinel, all endpoints"><Brand/></a>
+            <nav class="topbar__nav" aria-label="Main">
+                <A href="/" exact=true>"Endpoints"</A>
+                <A href="/enrol">"Enrol"</A>
+            </nav>
+            <div class="topbar__end">
+                <LiveIndicator/>
+                <ThemeSwitch/>
+                <span class="topbar__who">
+                    <span class="topbar__name">{session.username}</span>
+                    <span class="topbar__role">{session.role.as_str()}</span>
+                </span>
+                <button class="button button--small button--quiet" type="button" on:click=sign_out>
+                    {move || if failed.get() { "Sign out failed, retry" } else { "Sign out" }}
+                </button>
+            </div>
+        </header>
+    }
+}
+
+#[component]
+fn LiveIndicator() -> impl IntoView {
+    let live = Live::expect();
+    let state = move || match live.link() {
+        Link::Connecting => ("live live--connecting", Shape::Hollow, "Connecting"),
+        Link::Live => ("live live--on", Shape::Dot, "Live"),
+        Link::Paused { .. } => ("live live--off", Shape::Pause, "Paused"),
+        Link::SignedOut => ("live live--off", Shape::Pause, "Signed out"),
+    };
+    view! {
+        <span class=move || state().0 title="Live updates">
+            <Icon shape=Signal::derive(move || state().1)/>
+            <span class="visually-hidden">"Live updates: "</span>
+            {move || state().2}
+        </span>
+    }
+}
+
+/// Says that what the page shows may be old, for as long as it may.
+#[component]
+pub fn LinkBanner() -> impl IntoView {
+    let live = Live::expect();
+    let sentence = move || match live.link() {
+        Link::Connecting | Link::Live => None,
+        Link::Paused { data_as_of: None } => Some("Live updates paused, no connection yet".to_owned()),
+        Link::Paused { data_as_of: Some(at) } => Some(paused(at)),
+        Link::SignedOut => Some("You are signed out; this page no longer changes".to_owned()),
+    };
+    view! {
+        <div role="status" class="banner" class:banner--shown=move || sentence().is_some()>
+            {move || {
+                sentence()
+                    .map(|sentence| {
+                        view! {
+                            <Icon shape=Shape::Pause/>
+                            <span>{sentence}</span>
+                        }
+                    })
+            }}
+            {move || {
+                (live.link() == Link::SignedOut)
+                    .then(|| view! { <a href="/login" rel="external">"Sign in again"</a> })
+            }}
+        </div>
+    }
+}
+
+fn paused(at: Millis) -> String {
+    format!("Live updates paused, data as of {}", local_time(at))
+}

@@ -1,0 +1,162 @@
+//! `/`: the fleet.
+
+mod fleet;
+mod row;
+mod strip;
+
+use leptos::{either::Either, prelude::*, task::spawn_local};
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+use wasm_bindgen::JsValue;
+
+use self::{
+    fleet::{Fleet, Part},
+    row::Row,
+    strip::Strip,
+};
+use super::{Problem, enrol::EnrolPanel};
+use crate::{
+    api,
+    clock::mounted,
+    live::{Change, Live, Mark},
+    model::Endpoint,
+    ui::{Icon, Shape},
+};
+
+#[component]
+pub fn Endpoints() -> impl IntoView {
+    let live = Live::expect();
+    let mark = live.mark();
+    let endpoints = OnceResource::new(api::endpoints());
+    view! {
+        <Title text="Endpoints"/>
+        <div class="head">
+            <h1>"Endpoints"</h1>
+        </div>
+        <Suspense fallback=|| view! { <p class="muted" role="status">"Loading the endpoints…"</p> }>
+            {move || Suspend::new(async move {
+                match endpoints.await {
+                    Ok(endpoints) => Either::Left(view! { <Loaded endpoints mark/> }),
+                    Err(error) => Either::Right(view! { <Problem error/> }),
+                }
+            })}
+        </Suspense>
+    }
+}
+
+#[component]
+fn Loaded(endpoints: Vec<Endpoint>, mark: Mark) -> impl IntoView {
+    let started_empty = endpoints.is_empty();
+    let fleet = Fleet::new(endpoints);
+    let reloading_failed = RwSignal::new(None);
+    follow(fleet, mark, reloading_failed);
+
+    let query = use_query_map();
+    let filter = RwSignal::new(query.read_untracked().get("q").unwrap_or_default());
+    let show = RwSignal::new(Part::from_word(query.read_untracked().get_str("show").unwrap_or_default()));
+    Effect::new(move |before: Option<()>| {
+        let wanted = address(&filter.read(), show.get());
+        if before.is_some()
+            && let Ok(history) = window().history()
+        {
+            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&wanted));
+        }
+    });
+    let mounted = mounted();
+    let shown = Memo::new(move |_| fleet.matching(&filter.read(), show.get()));
+    let is_empty = Memo::new(move |_| fleet.is_empty());
+    let clear = move |_| {
+        filter.set(String::new());
+        show.set(Part::All);
+    };
+
+    view! {
+        {move || reloading_failed.get().map(|error| view! { <Problem error/> })}
+        <Show when=move || !is_empty.get()>
+            <Strip fleet show/>
+            <div class="toolbar" role="search">
+                <label class="search">
+                    <Icon shape=Shape::Search/>
+                    <span class="visually-hidden">"Filter endpoints"</span>
+                    <input
+                        class="input search__input" type="search" placeholder="Filter by host, address, system"
+                        autocomplete="off" spellcheck="false" readonly=move || !mounted.get() bind:value=filter
+                    />
+                </label>
+                <p class="toolbar__count" role="status">
+                    {move || {
+                        let (shown, all) = (shown.read().len(), fleet.len());
+                        if shown == all { format!("{all} endpoints") } else { format!("{shown} of {all} endpoints") }
+                    }}
+                </p>
+            </div>
+            <div class="tablebox">
+                <table class="table" role="table">
+                    <caption class="visually-hidden">"Endpoints"</caption>
+                    <thead role="rowgroup">
+                        <tr role="row">
+                            <th scope="col" role="columnheader">"Host"</th>
+                            <th scope="col" role="columnheader">"Isolation"</th>
+                            <th scope="col" role="columnheader">"Status"</th>
+                            <th scope="col" role="columnheader">"Last seen"</th>
+                            <th scope="col" role="columnheader">"System"</th>
+                            <th scope="col" role="columnheader">"Address"</th>
+                            <th scope="col" role="columnheader">"Agent"</th>
+                        </tr>
+                    </thead>
+                    <tbody role="rowgroup">
+                        <For each=move || shown.get() key=|(id, _)| id.clone() let((_, endpoint))>
+                            <Row endpoint/>
+                        </For>
+                    </tbody>
+                </table>
+                <Show when=move || shown.read().is_empty()>
+                    <div class="empty">
+                        <p>"No endpoint matches."</p>
+                        <button class="button" type="button" on:click=clear>"Clear the filter"</button>
+                    </div>
+                </Show>
+            </div>
+        </Show>
+        {started_empty.then(|| view! { <EnrolPanel first=true/> })}
+    }
+}
+
+/// Lays what happens over what was loaded.
+fn follow(fleet: Fleet, mark: Mark, failed: RwSignal<Option<crate::error::ApiError>>) {
+    let live = Live::expect();
+    Effect::new(move |_| {
+        live.follow(mark, move |change| match change {
+            Change::Endpoint(endpoint) => fleet.put(*endpoint),
+            Change::Command(_) => {}
+            Change::Reset => {
+                spawn_local(async move {
+                    let mark = live.mark();
+                    match api::endpoints().await {
+                        Ok(endpoints) => {
+                            fleet.replace(endpoints);
+                            for change in live.since(mark) {
+                                if let Change::Endpoint(endpoint) = change {
+                                    fleet.put(*endpoint);
+                                }
+                            }
+                            failed.try_set(None);
+                        }
+                        Err(error) => _ = failed.try_set(Some(error)),
+                    }
+                });
+            }
+        });
+    });
+}
+
+fn address(filter: &str, show: Part) -> String {
+    let mut pairs = Vec::new();
+    if !filter.is_empty() {
+        pairs.push(format!("q={}", leptos_router::location::Url::escape(filter)));
+    }
+    if show != Part::All {
+        pairs.push(format!("show={}", show.word()));
+    }
+    if pairs.is_empty() { "/".to_owned() } else { format!("/?{}", pairs.join("&")) }
+}

@@ -1,0 +1,41 @@
+use leptos::prelude::*;
+use leptos_router::components::A;
+
+use crate::{
+    model::Endpoint,
+    ui::{Ago, ConnectionBadge, IsolationBadge},
+};
+
+#[component]
+pub fn Row(endpoint: ArcRwSignal<Endpoint>) -> impl IntoView {
+    let endpoint = RwSignal::from(endpoint);
+    let fact = move |get: fn(&Endpoint) -> String| {
+        let fact = Memo::new(move |_| endpoint.with(get));
+        move || fact.get()
+    };
+    let last_seen = Memo::new(move |_| endpoint.with(|endpoint| endpoint.last_seen_at));
+    let href = endpoint.with_untracked(|endpoint| format!("/endpoints/{}", endpoint.id));
+    view! {
+        <tr class="row" role="row">
+            <th scope="row" role="rowheader" data-label="Host">
+                <A href attr:class="row__link">{fact(|endpoint| endpoint.hostname.clone())}</A>
+            </th>
+            <td role="cell" data-label="Isolation"><IsolationBadge endpoint short=true/></td>
+            <td role="cell" data-label="Status"><ConnectionBadge endpoint/></td>
+            <td role="cell" data-label="Last seen" class="row__seen"><Ago at=last_seen/></td>
+            <td role="cell" data-label="System" class="row__system">{fact(|endpoint| endpoint.os.clone())}</td>
+            <td role="cell" data-label="Address" class="mono">{fact(addresses)}</td>
+            <td role="cell" data-label="Agent" class="mono">{fact(|endpoint| endpoint.agent_version.clone())}</td>
+        </tr>
+    }
+}
+
+/// The first, and how many more.
+fn addresses(endpoint: &Endpoint) -> String {
+    let addresses = endpoint.telemetry.as_ref().map(|now| now.addresses.as_slice()).unwrap_or_default();
+    match addresses {
+        [] => "–".to_owned(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} +{}", rest.len()),
+    }
+}

@@ -1,0 +1,76 @@
+use leptos::prelude::*;
+use leptos_router::components::A;
+
+use crate::{
+    clock::Clock,
+    live::{Change, Live},
+    model::{Millis, time::SECOND},
+    page::console::Announcer,
+};
+
+const HINTS_AFTER: Millis = 60 * SECOND;
+
+/// Waits for endpoints that enrolled after `since` and links to them.
+#[component]
+pub fn Wait(since: Millis, server_url: String) -> impl IntoView {
+    let (live, announcer) = (Live::expect(), Announcer::expect());
+    let arrived = RwSignal::new(Vec::<(String, String)>::new());
+    let mark = live.mark();
+    Effect::new(move |_| {
+        live.follow(mark, move |change| {
+            let Change::Endpoint(endpoint) = change else { return };
+            if endpoint.enrolled_at < since
+                || arrived.read_untracked().iter().any(|(id, _)| *id == endpoint.id)
+            {
+                return;
+            }
+            announcer.say(format!("{} has enrolled", endpoint.hostname));
+            arrived.update(|arrived| arrived.push((endpoint.id, endpoint.hostname)));
+        });
+    });
+    let now = Clock::now();
+    let waits_long = Memo::new(move |_| {
+        arrived.read().is_empty() && now.get().is_some_and(|now| now - since > HINTS_AFTER)
+    });
+
+    view! {
+        <div class="wait">
+            <Show
+                when=move || !arrived.read().is_empty()
+                fallback=|| {
+                    view! {
+                        <p class="wait__line" role="status">
+                            <span class="wait__pulse" aria-hidden="true"></span>
+                            "Waiting for the first host…"
+                        </p>
+                    }
+                }
+            >
+                <ul class="wait__arrived">
+                    <For each=move || arrived.get() key=|(id, _)| id.clone() let((id, hostname))>
+                        <li>
+                            <A href=format!("/endpoints/{id}") attr:class="button button--primary">
+                                {format!("Open {hostname}")}
+                            </A>
+                            " has enrolled."
+                        </li>
+                    </For>
+                </ul>
+            </Show>
+            <Show when=move || waits_long.get()>
+                <div class="wait__hints">
+                    <p>"No host yet. What usually stands in the way:"</p>
+                    <ul>
+                        <li>"The command printed an error: it names the reason and the fix."</li>
+                        <li>
+                            "The host does not reach this server: " <code>{format!("curl -I {server_url}/healthz")}</code>
+                            " must answer from there."
+                        </li>
+                        <li>"The agent runs but has not enrolled: " <code>"sudo voltaxe-sentinel status"</code> " says so."</li>
+                        <li>"The rest is in its log: " <code>"journalctl -u voltaxe-sentinel -n 50"</code></li>
+                    </ul>
+                </div>
+            </Show>
+        </div>
+    }
+}

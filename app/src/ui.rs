@@ -1,0 +1,18 @@
+//! Widgets without data access.
+
+mod badge;
+mod bar;
+mod brand;
+mod copy;
+mod icon;
+mod moment;
+mod notice;
+pub mod theme;
+
+pub use badge::{ConnectionBadge, IsolationBadge, StateBadge};
+pub use bar::{Bar, percent};
+pub use brand::Brand;
+pub use copy::CopyLine;
+pub use icon::{Icon, Shape};
+pub use moment::{Ago, Moment, local_time};
+pub use notice::{Notice, Tone};

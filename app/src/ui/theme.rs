@@ -1,0 +1,49 @@
+//! Light, dark, or as the system has it. The choice is kept in this browser; the page's head applies it before the
+//! first paint.
+
+use leptos::prelude::*;
+
+const KEY: &str = "voltaxe-theme";
+const CHOICES: [(&str, &str); 3] = [("auto", "Auto"), ("light", "Light"), ("dark", "Dark")];
+
+#[component]
+pub fn ThemeSwitch() -> impl IntoView {
+    let chosen = RwSignal::new("auto".to_owned());
+    Effect::new(move |_| {
+        if let Some(kept) = storage().and_then(|storage| storage.get_item(KEY).ok().flatten())
+            && CHOICES.iter().any(|(value, _)| *value == kept)
+        {
+            chosen.set(kept);
+        }
+    });
+    let choose = move |choice: String| {
+        if let Some(storage) = storage() {
+            let _ = storage.set_item(KEY, &choice);
+        }
+        if let Some(root) = document().document_element() {
+            let _ = if choice == "auto" {
+                root.remove_attribute("data-theme")
+            } else {
+                root.set_attribute("data-theme", &choice)
+            };
+        }
+        chosen.set(choice);
+    };
+    view! {
+        <label class="theme">
+            <span class="visually-hidden">"Theme"</span>
+            <select
+                class="select select--small"
+                prop:value=move || chosen.get()
+                on:change=move |event| choose(event_target_value(&event))
+            >
+                {CHOICES.map(|(value, name)| view! { <option value=value>{name}</option> }).collect_view()}
+            </select>
+        </label>
+    }
+}
+
+/// None where the browser forbids it.
+fn storage() -> Option<web_sys::Storage> {
+    window().local_storage().ok().flatten()
+}
