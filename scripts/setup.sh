@@ -21,19 +21,15 @@ apt_needs=(
   ca-certificates:/etc/ssl/certs/ca-certificates.crt
   curl:curl
   python3:python3
-  procps:pgrep
-  util-linux:flock
+  procps:sysctl
   iproute2:ip
   iputils-ping:ping
   nftables:nft
 )
 # Any PostgreSQL of version 14 or newer will do; Debian's default is installed when none is found.
 has_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
-[ -n "${DATABASE_URL:-}" ] && [ "$want" = run ] || has_postgres || apt_needs+=(postgresql:/nonexistent)
-if [ "$want" = test ]; then
-  apt_needs+=(chromium:/usr/bin/chromium)
-  has_postgres && ! compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null && apt_needs+=(postgresql-contrib:/nonexistent)
-fi
+if [ "$want" = test ] || [ -z "${DATABASE_URL:-}" ]; then has_postgres || apt_needs+=(postgresql:/nonexistent); fi
+if [ "$want" = test ]; then apt_needs+=(chromium:/usr/bin/chromium fonts-dejavu-core:/usr/share/fonts/truetype/dejavu); fi
 command -v node >/dev/null || apt_needs+=(nodejs:node)
 command -v npm >/dev/null || apt_needs+=(npm:npm)
 

@@ -1,0 +1,36 @@
+# Each door runs one script; the scripts do the work. `make` alone lists the doors.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help up down shell test check e2e bench build
+
+help: ## list the doors
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## set up, build, start the server and three demo hosts; Ctrl-C stops (DETACH=1 returns, VOLTAXE_PORT=8080)
+	@scripts/setup.sh run
+	@scripts/build.sh
+	@scripts/demo.sh up
+
+down: ## stop what `make up` started and remove its network (PURGE=1 deletes its data too)
+	@scripts/demo.sh down
+
+shell: ## open a shell on a demo host: make shell HOST=web-01 [CMD='nft list ruleset']
+	@scripts/demo.sh shell '$(or $(HOST),web-01)' $(if $(CMD),'$(subst ','\'',$(CMD))')
+
+test: ## run every test, with real agents in network namespaces and a real browser
+	@scripts/test.sh
+
+check: ## formatting, lints, and the arrows between crates
+	@scripts/check.sh
+
+e2e: ## only the browser tests: make e2e [ARGS='-g isolate']
+	@scripts/setup.sh test
+	@scripts/build.sh
+	@scripts/e2e.sh $(ARGS)
+
+bench: ## click to executed-and-shown over 200 clicks, beside the floor of the same disk
+	@scripts/bench.sh
+
+build: ## release build of the server with its pages, and of the agent
+	@scripts/setup.sh run
+	@scripts/build.sh

@@ -1,0 +1,95 @@
+// The dashboard as an operator uses it: found by role and label, never by markup.
+
+import { expect, type Locator, type Page } from "@playwright/test";
+import type { Host } from "./lab.ts";
+
+export interface Operator {
+  username: string;
+  password: string;
+}
+
+export const ADMIN: Operator = { username: "ada", password: "correct horse battery staple" };
+export const VIEWER: Operator = { username: "vera", password: "a viewer looks and never touches" };
+
+export const VERIFIED = /^Isolated · verified \d+ s ago$/;
+
+export class Console {
+  constructor(readonly page: Page) {}
+
+  async signIn(operator: Operator = ADMIN): Promise<void> {
+    await this.page.goto("/login");
+    await this.fillSignIn(operator);
+    await expect(this.page.getByRole("heading", { name: "Endpoints" })).toBeVisible();
+  }
+
+  async fillSignIn(operator: Operator): Promise<void> {
+    await this.page.getByLabel("Username").fill(operator.username);
+    await this.page.getByLabel("Password", { exact: true }).fill(operator.password);
+    await this.page.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  row(host: Host): Locator {
+    return this.page.getByRole("row").filter({ has: this.page.getByRole("link", { name: host, exact: true }) });
+  }
+
+  async open(host: Host): Promise<void> {
+    await this.page.goto("/");
+    await this.page.getByRole("link", { name: host, exact: true }).click();
+    await expect(this.page.getByRole("heading", { name: host, level: 1 })).toBeVisible();
+  }
+
+  get dialog(): Locator {
+    return this.page.getByRole("dialog");
+  }
+
+  /** Opens the dialog, gives the reason, sends. */
+  async isolate(reason: string): Promise<void> {
+    await this.order("Isolate", reason);
+  }
+
+  async release(reason = "the test is over"): Promise<void> {
+    await this.order("Release", reason);
+  }
+
+  private async order(verb: "Isolate" | "Release", reason: string): Promise<void> {
+    await this.orderButton(verb).click();
+    await this.dialog.getByLabel("Reason").fill(reason);
+    await this.submit(verb).click();
+    await expect(this.dialog).toBeHidden();
+  }
+
+  orderButton(verb: "Isolate" | "Release"): Locator {
+    return this.panel.getByRole("button", { name: `${verb} Endpoint` });
+  }
+
+  /** The dialog's own button, which carries the order out. */
+  submit(verb: "Isolate" | "Release"): Locator {
+    return this.dialog.getByRole("button", { name: new RegExp(`^${verb} `) });
+  }
+
+  private get panel(): Locator {
+    return this.page.getByRole("region", { name: "Isolation" });
+  }
+
+  get badge(): Locator {
+    return this.panel.getByRole("paragraph").first();
+  }
+
+  get connection(): Locator {
+    return this.page.getByRole("main").getByText(/^(Online|Offline)$/);
+  }
+
+  async expectVerified(): Promise<void> {
+    await expect(this.badge).toHaveText(VERIFIED);
+  }
+
+  async expectConnected(): Promise<void> {
+    await expect(this.badge).toHaveText("Connected");
+  }
+
+  /** The entries of the command timeline, newest first. */
+  get commands(): Locator {
+    const entry = { has: this.page.getByRole("heading", { level: 3 }) };
+    return this.page.getByRole("region", { name: "Commands" }).getByRole("listitem").filter(entry);
+  }
+}
