@@ -45,7 +45,7 @@ build_pages() {
 
 # One line for all that goes into the server and its pages, and for the tools.
 sources_digest() {
-  local paths=(app server agent/protocol migrations public style .sqlx Cargo.toml Cargo.lock scripts/build.sh)
+  local paths=(.cargo app server agent/protocol migrations public style .sqlx Cargo.toml Cargo.lock scripts/build.sh)
   {
     rustc --version
     if git rev-parse --git-dir >/dev/null 2>&1; then
