@@ -2,22 +2,28 @@ use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
     SsrMode,
-    components::{ParentRoute, Route, Router, Routes},
+    components::{FlatRoutes, Route, Router},
     path,
 };
 
 use crate::{
     clock::Clock,
+    codec::PageJson,
     model::session::Visitor,
-    page::{Console, EndpointPage, Endpoints, Enrol, Login, NotFound, Setup},
+    page::{Console, Desk, EndpointPage, Endpoints, Enrol, Login, NotFound, Setup},
 };
 
 /// The dashboard, on both sides. The server must have provided [`crate::api::caller::Caller`] as context.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    provide_context(visitor());
+    let visitor = visitor();
+    let is_signed_in = visitor.session.is_some();
+    provide_context(visitor);
     Clock::provide();
+    if is_signed_in {
+        Desk::provide();
+    }
 
     // Async: the status of a page is known before its first byte, and without JavaScript it is complete.
     view! {
@@ -25,15 +31,15 @@ pub fn App() -> impl IntoView {
             if title.is_empty() { "Voltaxe Sentinel".to_owned() } else { format!("{title} · Voltaxe Sentinel") }
         }/>
         <Router>
-            <Routes fallback=NotFound>
+            <FlatRoutes fallback=NotFound>
                 <Route path=path!("/login") view=Login ssr=SsrMode::Async/>
                 <Route path=path!("/setup") view=Setup ssr=SsrMode::Async/>
-                <ParentRoute path=path!("") view=Console ssr=SsrMode::Async>
-                    <Route path=path!("") view=Endpoints ssr=SsrMode::Async/>
-                    <Route path=path!("/endpoints/:id") view=EndpointPage ssr=SsrMode::Async/>
-                    <Route path=path!("/enrol") view=Enrol ssr=SsrMode::Async/>
-                </ParentRoute>
-            </Routes>
+                <Route path=path!("/") view=|| view! { <Console><Endpoints/></Console> } ssr=SsrMode::Async/>
+                <Route
+                    path=path!("/endpoints/:id") view=|| view! { <Console><EndpointPage/></Console> } ssr=SsrMode::Async
+                />
+                <Route path=path!("/enrol") view=|| view! { <Console><Enrol/></Console> } ssr=SsrMode::Async/>
+            </FlatRoutes>
         </Router>
     }
 }
@@ -44,5 +50,5 @@ fn visitor() -> Visitor {
     let visitor = crate::api::caller::visitor;
     #[cfg(not(feature = "ssr"))]
     let visitor = Visitor::default;
-    SharedValue::new(visitor).into_inner()
+    SharedValue::<_, PageJson>::new_with_encoding(visitor).into_inner()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::model::Millis;
+use crate::{model::Millis, ui::dom::effect};
 
 #[derive(Clone, Copy)]
 pub struct Clock {
@@ -18,7 +18,7 @@ impl Clock {
     pub fn provide() -> Self {
         let clock = Self { now: RwSignal::new(None), offset: StoredValue::new(0) };
         provide_context(clock);
-        Effect::new(move |_| {
+        effect(move || {
             clock.tick();
             if let Ok(interval) = set_interval_with_handle(move || clock.tick(), Duration::from_secs(1)) {
                 on_cleanup(move || interval.clear());
@@ -61,6 +61,6 @@ impl Clock {
 /// Whether the current component lives in the browser already. Controls that only work there wait for it.
 pub fn mounted() -> ReadSignal<bool> {
     let (mounted, set_mounted) = signal(false);
-    Effect::new(move |_| set_mounted.set(true));
+    effect(move || set_mounted.set(true));
     mounted
 }

@@ -11,7 +11,7 @@ use crate::model::Role;
 
 /// `Display` is a sentence for the operator.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "error", content = "detail", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum ApiError {
     #[error("You are signed out. Sign in again, then retry.")]
     SignedOut,

@@ -7,6 +7,7 @@
 pub mod api;
 mod app;
 mod clock;
+mod codec;
 pub mod error;
 mod live;
 pub mod model;

@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use crate::{
     clock::Clock,
     model::{Command, Endpoint, Millis},
+    ui::dom::effect,
 };
 
 const KEPT: usize = 1024;
@@ -64,7 +65,7 @@ impl Live {
             clock: Clock::expect(),
         };
         provide_context(live);
-        Effect::new(move |_| browser::subscribe(live));
+        effect(move || browser::subscribe(live));
         live
     }
 

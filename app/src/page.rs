@@ -8,7 +8,7 @@ mod login;
 mod not_found;
 mod setup;
 
-pub use console::Console;
+pub use console::{Console, Desk};
 pub use endpoint::EndpointPage;
 pub use endpoints::Endpoints;
 pub use enrol::Enrol;
@@ -21,7 +21,7 @@ use leptos::prelude::*;
 use crate::{
     error::ApiError,
     model::{Session, session::Visitor},
-    ui::{Notice, Tone},
+    ui::{Notice, Tone, maybe},
 };
 
 /// Who looks at a page below [`Console`], which lets nobody else pass.
@@ -32,6 +32,11 @@ fn session() -> Session {
 /// Leaves the app: the next page starts with nothing of this one.
 fn load(path: &str) {
     let _ = window().location().set_href(path);
+}
+
+/// The error of a form, while there is one.
+fn problem(error: RwSignal<Option<ApiError>>) -> impl IntoView {
+    maybe(move || error.get().map(|error| view! { <Problem error/> }.into_any()))
 }
 
 /// An error of a form or a page, with a way on where there is one. What was typed stays: signing in happens elsewhere.
@@ -47,6 +52,7 @@ fn Problem(error: ApiError) -> impl IntoView {
                         " "
                         <a href="/login" target="_blank" rel="external noopener">"Sign in in another tab"</a>
                     }
+                        .into_any()
                 })}
         </Notice>
     }

@@ -4,9 +4,11 @@ mod badge;
 mod bar;
 mod brand;
 mod copy;
+pub mod dom;
 mod icon;
 mod moment;
 mod notice;
+mod part;
 pub mod theme;
 
 pub use badge::{ConnectionBadge, IsolationBadge, StateBadge};
@@ -16,3 +18,4 @@ pub use copy::CopyLine;
 pub use icon::{Icon, Shape};
 pub use moment::{Ago, Moment, local_time};
 pub use notice::{Notice, Tone};
+pub use part::{Item, all, list, loaded, maybe, part, text};

@@ -1,32 +1,29 @@
 use leptos::{prelude::*, server_fn::codec::Json};
 
-use crate::{
-    error::ApiError,
-    model::{Secret, Session},
-};
+use crate::{error::ApiError, model::Secret};
 
-/// Who is signed in; [`ApiError::SignedOut`] if nobody is.
-#[server(name = LoadSession, prefix = "/rpc", endpoint = "session", input = Json)]
-pub async fn session() -> Result<Session, ApiError> {
-    use super::caller::{Caller, answer, session_of};
+/// Whether somebody is signed in; [`ApiError::SignedOut`] if nobody is.
+#[server(prefix = "/rpc", endpoint = "session", input = Json)]
+pub async fn session() -> Result<(), ApiError> {
+    use super::caller::{Caller, answer};
 
-    answer(Caller::expect().and_then(|caller| Ok(session_of(caller.operator()?))))
+    answer(Caller::expect().and_then(|caller| caller.operator().map(|_| ())))
 }
 
 /// Sets the session cookie.
 #[server(prefix = "/rpc", endpoint = "sign_in", input = Json)]
-pub async fn sign_in(username: String, password: Secret) -> Result<Session, ApiError> {
-    use super::caller::{Caller, answer, session_of};
+pub async fn sign_in(username: String, password: Secret) -> Result<(), ApiError> {
+    use super::caller::{Caller, answer};
 
     answer(
         async {
             let caller = Caller::expect()?;
-            let (token, operator) = caller
+            let (token, _) = caller
                 .operators
                 .sign_in(username.trim(), password.0.into(), caller.client, caller.now)
                 .await?;
             ssr::give_cookie(&super::cookie::set_cookie(&token));
-            Ok(session_of(&operator))
+            Ok(())
         }
         .await,
     )
@@ -34,17 +31,13 @@ pub async fn sign_in(username: String, password: Secret) -> Result<Session, ApiE
 
 /// Makes the first administrator and signs them in. `setup_token` is the one of the link on the server's console.
 #[server(prefix = "/rpc", endpoint = "complete_setup", input = Json)]
-pub async fn complete_setup(
-    setup_token: Secret,
-    username: String,
-    password: Secret,
-) -> Result<Session, ApiError> {
-    use super::caller::{Caller, answer, session_of};
+pub async fn complete_setup(setup_token: Secret, username: String, password: Secret) -> Result<(), ApiError> {
+    use super::caller::{Caller, answer};
 
     answer(
         async {
             let caller = Caller::expect()?;
-            let (token, operator) = caller
+            let (token, _) = caller
                 .operators
                 .complete_setup(
                     setup_token.0.into(),
@@ -55,7 +48,7 @@ pub async fn complete_setup(
                 )
                 .await?;
             ssr::give_cookie(&super::cookie::set_cookie(&token));
-            Ok(session_of(&operator))
+            Ok(())
         }
         .await,
     )

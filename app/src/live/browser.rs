@@ -157,12 +157,12 @@ impl Watch {
         });
         self.listen(&source, "reset", |live, _| live.publish(Change::Reset));
         self.listen(&source, "endpoint", |live, data| {
-            if let Ok(endpoint) = serde_json::from_str(data) {
+            if let Ok(endpoint) = serde_json::from_slice(data.as_bytes()) {
                 live.publish(Change::Endpoint(endpoint));
             }
         });
         self.listen(&source, "command", |live, data| {
-            if let Ok(command) = serde_json::from_str(data) {
+            if let Ok(command) = serde_json::from_slice(data.as_bytes()) {
                 live.publish(Change::Command(command));
             }
         });

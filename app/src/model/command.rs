@@ -10,6 +10,15 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// The class of its buttons, after `button--`.
+    #[must_use]
+    pub fn tone(self) -> &'static str {
+        match self {
+            Self::Isolate => "danger",
+            Self::Restore => "primary",
+        }
+    }
+
     /// The verb on buttons.
     #[must_use]
     pub fn verb(self) -> &'static str {
@@ -57,7 +66,7 @@ impl State {
     }
 }
 
-#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     pub id: i64,
     pub endpoint_id: String,

@@ -155,7 +155,7 @@ impl Endpoint {
     /// Whether any visible fact of the row contains the needle, which must be in lower case.
     #[must_use]
     pub fn matches(&self, needle: &str) -> bool {
-        let has = |text: &str| text.to_lowercase().contains(needle);
+        let has = |text: &str| text.to_ascii_lowercase().contains(needle);
         has(&self.hostname)
             || has(&self.os)
             || has(&self.id)

@@ -67,12 +67,12 @@ pub fn bytes(amount: u64) -> String {
         return format!("{amount} B");
     }
     // Tenths, in whole numbers: f64's printing would be the largest part of this page.
-    let tenths_of = |divisor: u128| (u128::from(amount) * 10 + divisor / 2) / divisor;
-    let (mut unit, mut divisor) = (0, 1024);
-    while tenths_of(divisor) >= 10_240 && unit + 1 < UNITS.len() {
-        (unit, divisor) = (unit + 1, divisor * 1024);
+    // In 1024ths of the unit, so that shifts do.
+    let (mut unit, mut rest) = if amount >> 40 == 0 { (0, amount) } else { (2, amount >> 20) };
+    while (rest * 10 + 512) >> 10 >= 10_240 && unit + 1 < UNITS.len() {
+        (unit, rest) = (unit + 1, rest >> 10);
     }
-    let tenths = tenths_of(divisor);
+    let tenths = (rest * 10 + 512) >> 10;
     if tenths < 100 {
         format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
     } else {

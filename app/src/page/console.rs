@@ -3,45 +3,57 @@
 mod announce;
 mod topbar;
 
-use leptos::{either::Either, html, prelude::*};
-use leptos_router::{components::Outlet, hooks::use_location, location::Url};
+use leptos::prelude::*;
+use leptos_router::{hooks::use_location, location::Url};
 
 pub use self::announce::Announcer;
 use self::topbar::{LinkBanner, TopBar};
-use crate::{live::Live, model::session::Visitor};
+use crate::{
+    live::Live,
+    model::session::Visitor,
+    ui::{
+        dom::{effect, focus},
+        text,
+    },
+};
+
+/// What all pages behind the sign-in share, for as long as the tab is there.
+#[derive(Clone, Copy)]
+pub struct Desk {
+    /// A page was shown before this one.
+    moved: StoredValue<bool>,
+}
+
+impl Desk {
+    pub fn provide() {
+        Live::provide();
+        Announcer::provide();
+        provide_context(Self { moved: StoredValue::new(false) });
+    }
+}
 
 #[component]
-pub fn Console() -> impl IntoView {
+pub fn Console(children: Children) -> impl IntoView {
     let Some(session) = expect_context::<Visitor>().session else {
-        return Either::Left(view! { <SignInFirst/> });
+        return view! { <SignInFirst/> }.into_any();
     };
-    Live::provide();
-    let announcer = Announcer::provide();
-    let main = NodeRef::<html::Main>::new();
-    focus_after_navigation(main);
-    Either::Right(view! {
+    // The link that was followed is gone with its page; without this the keyboard would start from the top.
+    let desk = expect_context::<Desk>();
+    effect(move || {
+        if desk.moved.get_value() {
+            focus("main");
+        }
+        desk.moved.set_value(true);
+    });
+    let announcer = Announcer::expect();
+    view! {
         <a class="skip" href="#main" rel="external">"Skip to content"</a>
         <TopBar session/>
         <LinkBanner/>
-        <main class="main" id="main" tabindex="-1" node_ref=main>
-            <Outlet/>
-        </main>
-        <p class="visually-hidden" role="status" aria-live="polite">{move || announcer.words()}</p>
-    })
-}
-
-/// The link that was followed is gone with its page; without this the keyboard would start from the top.
-fn focus_after_navigation(main: NodeRef<html::Main>) {
-    let path = use_location().pathname;
-    Effect::new(move |before: Option<String>| {
-        let path = path.get();
-        if before.is_some_and(|before| before != path)
-            && let Some(main) = main.get_untracked()
-        {
-            let _ = main.focus();
-        }
-        path
-    });
+        <main class="main" id="main" tabindex="-1">{children()}</main>
+        <p class="visually-hidden" role="status" aria-live="polite">{text(move || announcer.words())}</p>
+    }
+    .into_any()
 }
 
 #[component]

@@ -6,18 +6,19 @@ mod order_dialog;
 mod resources;
 mod timeline;
 
-use leptos::{either::EitherOf3, prelude::*, task::spawn_local};
+use leptos::{prelude::*, task::spawn_local};
 use leptos_meta::Title;
-use leptos_router::{components::A, hooks::use_params_map};
+use leptos_router::hooks::use_params_map;
 
 use self::{facts::Facts, isolation_panel::IsolationPanel, resources::Resources, timeline::Timeline};
 use super::Problem;
 use crate::{
     api,
+    codec::PageJson,
     error::ApiError,
     live::{Change, Live, Mark},
     model::{Command, Endpoint, EndpointPage as Page},
-    ui::{ConnectionBadge, Icon, Shape},
+    ui::{ConnectionBadge, Icon, Shape, dom::effect, loaded},
 };
 
 #[component]
@@ -26,28 +27,26 @@ pub fn EndpointPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.read().get("id").unwrap_or_default());
     let mark = StoredValue::new(live.mark());
-    let page = Resource::new(
+    let page = Resource::<_, PageJson>::new_with_options(
         move || id.get(),
         move |id| {
             mark.set_value(live.mark());
             api::endpoint(id)
         },
+        true,
     );
     view! {
         <Suspense fallback=|| view! { <p class="muted" role="status">"Loading the endpoint…"</p> }>
-            {move || Suspend::new(async move {
+            {loaded(move || async move {
                 match page.await {
-                    Ok(page) => EitherOf3::A(view! { <Loaded page mark=mark.get_value()/> }),
-                    Err(ApiError::NotFound) => EitherOf3::B(view! { <Unknown/> }),
-                    Err(error) => {
-                        EitherOf3::C(
-                            view! {
-                                <Title text="Endpoint"/>
-                                <h1>"Endpoint"</h1>
-                                <Problem error/>
-                            },
-                        )
+                    Ok(page) => view! { <Loaded page mark=mark.get_value()/> }.into_any(),
+                    Err(ApiError::NotFound) => view! { <Unknown/> }.into_any(),
+                    Err(error) => view! {
+                        <Title text="Endpoint"/>
+                        <h1>"Endpoint"</h1>
+                        <Problem error/>
                     }
+                    .into_any(),
                 }
             })}
         </Suspense>
@@ -60,7 +59,7 @@ fn Unknown() -> impl IntoView {
         <Title text="No such endpoint"/>
         <h1>"There is no such endpoint"</h1>
         <p>"It was removed, or the link is wrong."</p>
-        <p><A href="/" attr:class="button">"All endpoints"</A></p>
+        <p><a class="button" href="/">"All endpoints"</a></p>
     }
 }
 
@@ -74,10 +73,10 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
     view! {
         <Title text=move || hostname.get()/>
         <nav class="crumbs" aria-label="Breadcrumb">
-            <A href="/" exact=true><Icon shape=Shape::Back/>"Endpoints"</A>
+            <a href="/"><Icon shape=Shape::Back/>"Endpoints"</a>
         </nav>
         <div class="head">
-            <h1>{move || hostname.get()}</h1>
+            <h1>{hostname}</h1>
             <ConnectionBadge endpoint/>
             <span class="head__id mono">{id}</span>
         </div>
@@ -97,7 +96,7 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
 fn follow(endpoint: RwSignal<Endpoint>, commands: RwSignal<Vec<Command>>, mark: Mark) {
     let live = Live::expect();
     let id = endpoint.with_untracked(|endpoint| endpoint.id.clone());
-    Effect::new(move |_| {
+    effect(move || {
         let id = id.clone();
         live.follow(mark, move |change| match change {
             Change::Reset => {

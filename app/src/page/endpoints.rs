@@ -4,7 +4,7 @@ mod fleet;
 mod row;
 mod strip;
 
-use leptos::{either::Either, prelude::*, task::spawn_local};
+use leptos::{prelude::*, task::spawn_local};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 use wasm_bindgen::JsValue;
@@ -14,30 +14,31 @@ use self::{
     row::Row,
     strip::Strip,
 };
-use super::{Problem, enrol::EnrolPanel};
+use super::{Problem, enrol::EnrolPanel, problem};
 use crate::{
     api,
     clock::mounted,
+    codec::PageJson,
     live::{Change, Live, Mark},
     model::Endpoint,
-    ui::{Icon, Shape},
+    ui::{Icon, Item, Shape, dom::effect, list, loaded, maybe, text},
 };
 
 #[component]
 pub fn Endpoints() -> impl IntoView {
     let live = Live::expect();
     let mark = live.mark();
-    let endpoints = OnceResource::new(api::endpoints());
+    let endpoints = Resource::<_, PageJson>::new_with_options(|| (), |()| api::endpoints(), true);
     view! {
         <Title text="Endpoints"/>
         <div class="head">
             <h1>"Endpoints"</h1>
         </div>
         <Suspense fallback=|| view! { <p class="muted" role="status">"Loading the endpoints…"</p> }>
-            {move || Suspend::new(async move {
+            {loaded(move || async move {
                 match endpoints.await {
-                    Ok(endpoints) => Either::Left(view! { <Loaded endpoints mark/> }),
-                    Err(error) => Either::Right(view! { <Problem error/> }),
+                    Ok(endpoints) => view! { <Loaded endpoints mark/> }.into_any(),
+                    Err(error) => view! { <Problem error/> }.into_any(),
                 }
             })}
         </Suspense>
@@ -54,25 +55,40 @@ fn Loaded(endpoints: Vec<Endpoint>, mark: Mark) -> impl IntoView {
     let query = use_query_map();
     let filter = RwSignal::new(query.read_untracked().get("q").unwrap_or_default());
     let show = RwSignal::new(Part::from_word(query.read_untracked().get_str("show").unwrap_or_default()));
-    Effect::new(move |before: Option<()>| {
+    let mut is_first = true;
+    effect(move || {
         let wanted = address(&filter.read(), show.get());
-        if before.is_some()
+        if !std::mem::take(&mut is_first)
             && let Ok(history) = window().history()
         {
             let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&wanted));
         }
     });
+    let is_empty = Memo::new(move |_| fleet.is_empty());
+
+    view! {
+        {problem(reloading_failed)}
+        {maybe(move || (!is_empty.get()).then(|| view! { <FleetTable fleet show filter/> }.into_any()))}
+        {started_empty.then(|| view! { <EnrolPanel first=true/> }.into_any())}
+    }
+}
+
+#[component]
+fn FleetTable(fleet: Fleet, show: RwSignal<Part>, filter: RwSignal<String>) -> impl IntoView {
     let mounted = mounted();
     let shown = Memo::new(move |_| fleet.matching(&filter.read(), show.get()));
-    let is_empty = Memo::new(move |_| fleet.is_empty());
+    let none_shown = Memo::new(move |_| shown.read().is_empty());
     let clear = move |_| {
         filter.set(String::new());
         show.set(Part::All);
     };
-
+    let rows = move || {
+        let row = |(id, endpoint): (String, ArcRwSignal<Endpoint>)| {
+            Item::new(id, move || view! { <Row endpoint=endpoint.clone()/> }.into_any())
+        };
+        shown.get().into_iter().map(row).collect()
+    };
     view! {
-        {move || reloading_failed.get().map(|error| view! { <Problem error/> })}
-        <Show when=move || !is_empty.get()>
             <Strip fleet show/>
             <div class="toolbar" role="search">
                 <label class="search">
@@ -80,14 +96,15 @@ fn Loaded(endpoints: Vec<Endpoint>, mark: Mark) -> impl IntoView {
                     <span class="visually-hidden">"Filter endpoints"</span>
                     <input
                         class="input search__input" type="search" placeholder="Filter by host, address, system"
-                        autocomplete="off" spellcheck="false" readonly=move || !mounted.get() bind:value=filter
+                        autocomplete="off" spellcheck="false" readonly=move || !mounted.get() prop:value=move || filter.get()
+                        on:input=move |event| filter.set(event_target_value(&event))
                     />
                 </label>
                 <p class="toolbar__count" role="status">
-                    {move || {
+                    {text(move || {
                         let (shown, all) = (shown.read().len(), fleet.len());
                         if shown == all { format!("{all} endpoints") } else { format!("{shown} of {all} endpoints") }
-                    }}
+                    })}
                 </p>
             </div>
             <div class="tablebox">
@@ -105,27 +122,30 @@ fn Loaded(endpoints: Vec<Endpoint>, mark: Mark) -> impl IntoView {
                         </tr>
                     </thead>
                     <tbody role="rowgroup">
-                        <For each=move || shown.get() key=|(id, _)| id.clone() let((_, endpoint))>
-                            <Row endpoint/>
-                        </For>
+                        {list(rows)}
                     </tbody>
                 </table>
-                <Show when=move || shown.read().is_empty()>
-                    <div class="empty">
-                        <p>"No endpoint matches."</p>
-                        <button class="button" type="button" on:click=clear>"Clear the filter"</button>
-                    </div>
-                </Show>
+                {maybe(move || {
+                    none_shown
+                        .get()
+                        .then(|| {
+                            view! {
+                                <div class="empty">
+                                    <p>"No endpoint matches."</p>
+                                    <button class="button" type="button" on:click=clear>"Clear the filter"</button>
+                                </div>
+                            }
+                                .into_any()
+                        })
+                })}
             </div>
-        </Show>
-        {started_empty.then(|| view! { <EnrolPanel first=true/> })}
     }
 }
 
 /// Lays what happens over what was loaded.
 fn follow(fleet: Fleet, mark: Mark, failed: RwSignal<Option<crate::error::ApiError>>) {
     let live = Live::expect();
-    Effect::new(move |_| {
+    effect(move || {
         live.follow(mark, move |change| match change {
             Change::Endpoint(endpoint) => fleet.put(*endpoint),
             Change::Command(_) => {}

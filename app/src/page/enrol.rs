@@ -6,13 +6,13 @@ use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
 use leptos_meta::Title;
 
 use self::wait::Wait;
-use super::{Problem, session};
+use super::{problem, session};
 use crate::{
     api,
     clock::mounted,
     error::ApiError,
     model::EnrolmentToken,
-    ui::{CopyLine, Moment, Notice, Tone},
+    ui::{CopyLine, Moment, Notice, Tone, dom::input_value, part, text},
 };
 
 const START: &str = "sudo systemctl enable --now voltaxe-sentinel";
@@ -43,12 +43,10 @@ pub fn EnrolPanel(
                 "A host joins by one command with a token in it. The token also pins this server's key, so the host knows from its first contact on that it speaks to this server and to no other."
             </p>
             {if allowed.yes {
-                view! {
-                    {move || match token.get() {
-                        None => view! { <TokenForm token/> }.into_any(),
-                        Some(made) => view! { <Steps made token/> }.into_any(),
-                    }}
-                }
+                part(move || match token.get() {
+                    None => view! { <TokenForm token/> }.into_any(),
+                    Some(made) => view! { <Steps made token/> }.into_any(),
+                })
                     .into_any()
             } else {
                 view! {
@@ -69,8 +67,6 @@ pub fn EnrolPanel(
 #[component]
 fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
     let mounted = mounted();
-    let label = RwSignal::new(String::new());
-    let uses = RwSignal::new("1".to_owned());
     let error = RwSignal::new(None::<ApiError>);
     let busy = RwSignal::new(false);
     let submit = move |event: SubmitEvent| {
@@ -78,17 +74,18 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
         if busy.get_untracked() {
             return;
         }
-        let Ok(count) = uses.read_untracked().trim().parse() else {
+        let Ok(count) = input_value("uses").trim().parse() else {
             error.set(Some(ApiError::Invalid {
                 field: "Hosts".to_owned(),
                 problem: "write a number, 1 to 1000".to_owned(),
             }));
             return;
         };
+        let label = input_value("label");
         busy.set(true);
         error.set(None);
         spawn_local(async move {
-            match api::create_enrolment_token(label.get_untracked(), count).await {
+            match api::create_enrolment_token(label, count).await {
                 Ok(made) => token.set(Some(made)),
                 Err(problem) => error.set(Some(problem)),
             }
@@ -101,7 +98,7 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
                 <label for="uses">"Hosts"</label>
                 <input
                     class="input" id="uses" name="uses" type="number" min="1" max="1000" required
-                    aria-describedby="uses-about" bind:value=uses readonly=move || !mounted.get()
+                    aria-describedby="uses-about" value="1" readonly=move || !mounted.get()
                 />
                 <p class="field__about" id="uses-about">"How many may use it"</p>
             </div>
@@ -109,7 +106,7 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
                 <label for="label">"Label (optional)"</label>
                 <input
                     class="input" id="label" name="label" type="text" maxlength="100" autocomplete="off"
-                    aria-describedby="label-about" bind:value=label readonly=move || !mounted.get()
+                    aria-describedby="label-about" readonly=move || !mounted.get()
                 />
                 <p class="field__about" id="label-about">"For the audit log: what these hosts are"</p>
             </div>
@@ -117,9 +114,9 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
                 class="button button--primary" type="submit" disabled=move || !mounted.get()
                 aria-disabled=move || busy.get().then_some("true")
             >
-                {move || if busy.get() { "Creating…" } else { "Create enrol command" }}
+                {text(move || if busy.get() { "Creating…" } else { "Create enrol command" })}
             </button>
-            {move || error.get().map(|error| view! { <Problem error/> })}
+            {problem(error)}
         </form>
     }
 }

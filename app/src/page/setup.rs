@@ -7,7 +7,7 @@ use crate::{
     api,
     error::ApiError,
     model::{Secret, session::Visitor},
-    ui::{Brand, Notice, Tone},
+    ui::{Brand, Notice, Tone, dom::effect, maybe, part, text},
 };
 
 const PASSWORD_CHARS: usize = 12;
@@ -26,7 +26,7 @@ enum Link {
 pub fn Setup() -> impl IntoView {
     let open = expect_context::<Visitor>().setup_open;
     let link = RwSignal::new(Link::NotRead);
-    Effect::new(move |_| link.set(take_token()));
+    effect(move || link.set(take_token()));
 
     view! {
         <Title text="Set up"/>
@@ -39,11 +39,11 @@ pub fn Setup() -> impl IntoView {
                         <p>
                             "You are about to create the first administrator. The link works once and for 24 hours."
                         </p>
-                        {move || match link.get() {
+                        {part(move || match link.get() {
                             Link::NotRead => view! { <p class="muted">"Reading the link…"</p> }.into_any(),
                             Link::Missing => view! { <NoToken/> }.into_any(),
                             Link::Token(token) => view! { <SetupForm token/> }.into_any(),
-                        }}
+                        })}
                     }
                         .into_any()
                 } else {
@@ -131,9 +131,11 @@ fn SetupForm(token: Secret) -> impl IntoView {
                 id="again" label="Password again" hint="" kind="password" autocomplete="new-password" value=again
                 problem=of_field("again")
             />
-            {move || error.get().filter(|error| !is_of_a_field(error)).map(|error| view! { <Problem error/> })}
+            {maybe(move || {
+                error.get().filter(|error| !is_of_a_field(error)).map(|error| view! { <Problem error/> }.into_any())
+            })}
             <button class="button button--primary button--wide" type="submit" aria-disabled=move || busy.get().then_some("true")>
-                {move || if busy.get() { "Creating…" } else { "Create administrator" }}
+                {text(move || if busy.get() { "Creating…" } else { "Create administrator" })}
             </button>
         </form>
     }
@@ -155,14 +157,15 @@ fn Field(
             <label for=id>{label}</label>
             <input
                 class="input" id=id name=id type=kind autocomplete=autocomplete autocapitalize="none"
-                spellcheck="false" required bind:value=value aria-describedby=about.clone()
+                spellcheck="false" required on:input=move |event| value.set(event_target_value(&event)) aria-describedby=about.clone()
                 aria-invalid=move || problem.read().is_some().then_some("true")
             />
-            <p class="field__about" id=about role="status" class:field__about--wrong=move || problem.read().is_some()>
-                {move || match problem.get() {
+            <p id=about role="status"
+                class=move || if problem.read().is_some() { "field__about field__about--wrong" } else { "field__about" }>
+                {text(move || match problem.get() {
                     Some(problem) => format!("{label} {problem}"),
                     None => hint.to_owned(),
-                }}
+                })}
             </p>
         </div>
     }

@@ -1,6 +1,6 @@
 use leptos::prelude::*;
 
-use super::{Icon, Shape};
+use super::{Icon, Shape, text};
 use crate::{
     clock::Clock,
     live::Live,
@@ -34,8 +34,8 @@ pub fn IsolationBadge(
         <span class=move || format!("badge badge--{}", look.get().1)>
             <Icon shape=Signal::derive(move || look.get().0)/>
             <span class="badge__text">
-                <b>{move || isolation.with(Isolation::word)}</b>
-                <span class="badge__note">{move || note.get().map(|note| format!(" · {note}")).unwrap_or_default()}</span>
+                <b>{text(move || isolation.with(Isolation::word))}</b>
+                <span class="badge__note">{text(move || note.get().map(|note| format!(" · {note}")).unwrap_or_default())}</span>
             </span>
         </span>
     }
@@ -76,7 +76,7 @@ pub fn ConnectionBadge(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoVie
     view! {
         <span class=tone>
             <Icon shape=Signal::derive(shape)/>
-            {move || connection.get().word()}
+            {text(move || connection.get().word())}
         </span>
     }
 }

@@ -6,7 +6,7 @@ pub fn Bar(label: String, percent: u8, words: String, #[prop(default = 90)] warn
     let percent = percent.min(100);
     let is_high = percent >= warn_at;
     view! {
-        <div class="bar" class:bar--high=is_high>
+        <div class=if is_high { "bar bar--high" } else { "bar" }>
             <div class="bar__head">
                 <span class="bar__label">{label}</span>
                 <span class="bar__words">{words}</span>
@@ -23,8 +23,10 @@ pub fn percent(part: u64, whole: u64) -> u8 {
     if whole == 0 {
         return 0;
     }
-    let share = (u128::from(part) * 100 + u128::from(whole) / 2) / u128::from(whole);
-    u8::try_from(share).unwrap_or(u8::MAX).min(100)
+    // Bytes of a disk may be near 2^64: a percent of the whole is exact enough.
+    let (part, whole) = if whole > u64::MAX / 200 { (part >> 8, whole >> 8) } else { (part, whole) };
+    let share = (part.min(whole) * 100 + whole / 2) / whole;
+    u8::try_from(share).unwrap_or(100)
 }
 
 #[cfg(test)]

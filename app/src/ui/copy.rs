@@ -5,7 +5,7 @@ use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 
-use super::{Icon, Shape};
+use super::{Icon, Shape, text};
 
 /// A line for a shell, and a button that copies it.
 #[component]
@@ -38,7 +38,7 @@ pub fn CopyLine(
                 <Icon shape/>
                 "Copy"
             </button>
-            <span class="copyline__said" role="status">{move || said.get().unwrap_or_default()}</span>
+            <span class="copyline__said" role="status">{text(move || said.get().unwrap_or_default())}</span>
         </div>
     }
 }

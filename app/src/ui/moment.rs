@@ -2,6 +2,7 @@ use js_sys::{Date, Object, Reflect};
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
+use super::{part, text};
 use crate::{
     clock::Clock,
     model::{Millis, time},
@@ -21,8 +22,8 @@ pub fn Moment(
     let ago = Memo::new(move |_| relative.then(|| now.get().map(|now| time::ago(at.get(), now))).flatten());
     view! {
         <time class="moment" datetime=move || time::rfc3339(at.get())>
-            <span class="moment__ago">{move || ago.get().unwrap_or_default()}</span>
-            <span class="moment__at">{absolute}</span>
+            <span class="moment__ago">{text(move || ago.get().unwrap_or_default())}</span>
+            <span class="moment__at">{text(absolute)}</span>
         </time>
     }
 }
@@ -30,10 +31,10 @@ pub fn Moment(
 /// The distance from now, with the absolute time below in small. Until the page has a clock, only the latter.
 #[component]
 pub fn Ago(#[prop(into)] at: Signal<Option<Millis>>) -> impl IntoView {
-    move || match at.get() {
+    part(move || match at.get() {
         None => view! { <span class="muted">"never"</span> }.into_any(),
         Some(at) => view! { <Moment at/> }.into_any(),
-    }
+    })
 }
 
 /// `12:33:20 CET`. In the browser only.

@@ -3,15 +3,16 @@
 
 use leptos::prelude::*;
 
+use super::dom::effect;
+
 const KEY: &str = "voltaxe-theme";
-const CHOICES: [(&str, &str); 3] = [("auto", "Auto"), ("light", "Light"), ("dark", "Dark")];
 
 #[component]
 pub fn ThemeSwitch() -> impl IntoView {
     let chosen = RwSignal::new("auto".to_owned());
-    Effect::new(move |_| {
+    effect(move || {
         if let Some(kept) = storage().and_then(|storage| storage.get_item(KEY).ok().flatten())
-            && CHOICES.iter().any(|(value, _)| *value == kept)
+            && matches!(kept.as_str(), "light" | "dark")
         {
             chosen.set(kept);
         }
@@ -37,7 +38,9 @@ pub fn ThemeSwitch() -> impl IntoView {
                 prop:value=move || chosen.get()
                 on:change=move |event| choose(event_target_value(&event))
             >
-                {CHOICES.map(|(value, name)| view! { <option value=value>{name}</option> }).collect_view()}
+                <option value="auto">"Auto"</option>
+                <option value="light">"Light"</option>
+                <option value="dark">"Dark"</option>
             </select>
         </label>
     }

@@ -1,12 +1,12 @@
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::components::A;
+use leptos_router::hooks::use_location;
 
 use crate::{
     api,
     live::{Link, Live},
     model::{Millis, Session},
     page::load,
-    ui::{Brand, Icon, Shape, local_time, theme::ThemeSwitch},
+    ui::{Brand, Icon, Shape, local_time, maybe, text, theme::ThemeSwitch},
 };
 
 #[component]
@@ -29,12 +29,14 @@ pub fn TopBar(session: Session) -> impl IntoView {
             }
         });
     };
+    let path = use_location().pathname;
+    let current = move |page: &'static str| move || (*path.read() == page).then_some("page");
     view! {
         <header class="topbar">
             <a class="topbar__brand" href="/" aria-label="Voltaxe Sentinel, all endpoints"><Brand/></a>
             <nav class="topbar__nav" aria-label="Main">
-                <A href="/" exact=true>"Endpoints"</A>
-                <A href="/enrol">"Enrol"</A>
+                <a href="/" aria-current=current("/")>"Endpoints"</a>
+                <a href="/enrol" aria-current=current("/enrol")>"Enrol"</a>
             </nav>
             <div class="topbar__end">
                 <LiveIndicator/>
@@ -44,7 +46,7 @@ pub fn TopBar(session: Session) -> impl IntoView {
                     <span class="topbar__role">{session.role.as_str()}</span>
                 </span>
                 <button class="button button--small button--quiet" type="button" on:click=sign_out>
-                    {move || if failed.get() { "Sign out failed, retry" } else { "Sign out" }}
+                    {text(move || if failed.get() { "Sign out failed, retry" } else { "Sign out" })}
                 </button>
             </div>
         </header>
@@ -64,7 +66,7 @@ fn LiveIndicator() -> impl IntoView {
         <span class=move || state().0 title="Live updates">
             <Icon shape=Signal::derive(move || state().1)/>
             <span class="visually-hidden">"Live updates: "</span>
-            {move || state().2}
+            {text(move || state().2)}
         </span>
     }
 }
@@ -80,20 +82,21 @@ pub fn LinkBanner() -> impl IntoView {
         Link::SignedOut => Some("You are signed out; this page no longer changes".to_owned()),
     };
     view! {
-        <div role="status" class="banner" class:banner--shown=move || sentence().is_some()>
-            {move || {
+        <div role="status" class=move || if sentence().is_some() { "banner banner--shown" } else { "banner" }>
+            {maybe(move || {
                 sentence()
                     .map(|sentence| {
                         view! {
                             <Icon shape=Shape::Pause/>
                             <span>{sentence}</span>
                         }
+                            .into_any()
                     })
-            }}
-            {move || {
+            })}
+            {maybe(move || {
                 (live.link() == Link::SignedOut)
-                    .then(|| view! { <a href="/login" rel="external">"Sign in again"</a> })
-            }}
+                    .then(|| view! { <a href="/login" rel="external">"Sign in again"</a> }.into_any())
+            })}
         </div>
     }
 }

@@ -2,7 +2,7 @@ use leptos::prelude::*;
 
 use crate::{
     model::{Endpoint, endpoint::Telemetry},
-    ui::{Ago, Moment},
+    ui::{Ago, Moment, text},
 };
 
 #[component]
@@ -12,7 +12,7 @@ pub fn Facts(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
         view! {
             <div class="fact">
                 <dt>{name}</dt>
-                <dd class:mono=mono>{move || fact.get().filter(|fact| !fact.is_empty()).unwrap_or_else(|| "not reported yet".to_owned())}</dd>
+                <dd class=if mono { "mono" } else { "" }>{text(move || fact.get().filter(|fact| !fact.is_empty()).unwrap_or_else(|| "not reported yet".to_owned()))}</dd>
             </div>
         }
     };

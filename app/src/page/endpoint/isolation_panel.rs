@@ -9,44 +9,29 @@ use crate::{
         session::Allowed,
     },
     page::{console::Announcer, session},
-    ui::{IsolationBadge, Moment, Notice, StateBadge, Tone},
+    ui::{IsolationBadge, Moment, Notice, StateBadge, Tone, all, dom::effect, part, text},
 };
 
 /// The two facts, never one: what this server wants and what the host observes. And the buttons that change the first.
 #[component]
 pub fn IsolationPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
-    let session = StoredValue::new(session());
     let isolation = Memo::new(move |_| endpoint.with(Isolation::of));
     announce(endpoint, isolation);
-    let mounted = mounted();
     let draft = RwSignal::new(None::<Draft>);
     let answer = RwSignal::new(None::<String>);
     let desired = Memo::new(move |_| endpoint.with(|endpoint| endpoint.desired.clone()));
     let observed = Memo::new(move |_| endpoint.with(|endpoint| endpoint.observed.clone()));
     let takes_orders = Memo::new(move |_| endpoint.with(|endpoint| endpoint.admission == Admission::Active));
-    let main_action = Memo::new(move |_| isolation.with(Isolation::main_action));
-    let other_action = Memo::new(move |_| isolation.with(Isolation::other_action));
-    let may = move |direction| session.with_value(|session| allowed(session, direction).yes);
-    let open = move |direction, reason: String| {
+    let open = move |order: Draft| {
         answer.set(None);
-        draft.set(Some(Draft::new(direction, reason)));
-    };
-    let press = move |_| {
-        let (direction, enabled) = main_action.get_untracked();
-        if enabled && may(direction) {
-            open(direction, String::new());
-        }
-    };
-    let disabled = move || {
-        let (direction, enabled) = main_action.get();
-        (!enabled || !may(direction)).then_some("true")
+        draft.set(Some(order));
     };
     let accepted = move |(direction, accepted): (Direction, Accepted)| {
         let hostname = endpoint.with_untracked(|endpoint| endpoint.hostname.clone());
         answer.set(Some(accepted.sentence(direction, &hostname)));
     };
     // What was said about an order that is no more.
-    Effect::new(move |_| {
+    effect(move || {
         if desired
             .read()
             .as_ref()
@@ -55,11 +40,6 @@ pub fn IsolationPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView
             answer.set(None);
         }
     });
-    let retry = Memo::new(move |_| {
-        let Isolation::Failed { direction, .. } = isolation.get() else { return None };
-        desired.get().filter(|_| may(direction)).map(|desired| (direction, desired.reason))
-    });
-
     view! {
         <section class="panel isolation" aria-labelledby="isolation-title">
             <h2 id="isolation-title">"Isolation"</h2>
@@ -67,58 +47,87 @@ pub fn IsolationPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView
             <dl class="twofacts">
                 <div class="twofacts__fact">
                     <dt>"Desired " <span class="muted">"by this server"</span></dt>
-                    <dd>{move || view! { <DesiredFact desired=desired.get()/> }}</dd>
+                    <dd>{part(move || view! { <DesiredFact desired=desired.get()/> }.into_any())}</dd>
                 </div>
                 <div class="twofacts__fact">
                     <dt>"Observed " <span class="muted">"by the host"</span></dt>
-                    <dd>{move || view! { <ObservedFact observed=observed.get()/> }}</dd>
+                    <dd>{part(move || view! { <ObservedFact observed=observed.get()/> }.into_any())}</dd>
                 </div>
             </dl>
-            <Show
-                when=move || takes_orders.get()
-                fallback=move || view! { <TakesNoOrders endpoint/> }
-            >
-                <div class="isolation__actions">
-                    <button
-                        class="button button--big" type="button" on:click=press disabled=move || !mounted.get()
-                        aria-disabled=disabled
-                        class:button--danger=move || main_action.get().0 == Direction::Isolate
-                        class:button--primary=move || main_action.get().0 == Direction::Restore
-                    >
-                        {move || format!("{} Endpoint", main_action.get().0.verb())}
-                    </button>
-                    {move || {
-                        other_action
-                            .get()
-                            .filter(|direction| may(*direction))
-                            .map(|direction| {
-                                view! {
-                                    <button class="button" type="button" on:click=move |_| open(direction, String::new())>
-                                        {format!("{} Endpoint", direction.verb())}
-                                    </button>
-                                }
-                            })
-                    }}
-                    {move || {
-                        retry
-                            .get()
-                            .map(|(direction, reason)| {
-                                view! {
-                                    <button class="button" type="button" on:click=move |_| open(direction, reason.clone())>
-                                        "Retry"
-                                    </button>
-                                }
-                            })
-                    }}
-                </div>
-                {move || {
-                    let direction = main_action.get().0;
-                    session.with_value(|session| refusal(session, direction)).map(|words| view! { <p class="muted">{words}</p> })
-                }}
-            </Show>
-            <p class="isolation__answer" role="status">{move || answer.get().unwrap_or_default()}</p>
+            {part(move || {
+                if takes_orders.get() {
+                    view! { <Buttons isolation desired open=Callback::new(open)/> }.into_any()
+                } else {
+                    view! { <TakesNoOrders endpoint/> }.into_any()
+                }
+            })}
+            <p class="isolation__answer" role="status">{text(move || answer.get().unwrap_or_default())}</p>
             <OrderDialog endpoint draft on_accepted=Callback::new(accepted)/>
         </section>
+    }
+}
+
+#[component]
+fn Buttons(
+    isolation: Memo<Isolation>,
+    desired: Memo<Option<Desired>>,
+    open: Callback<Draft>,
+) -> impl IntoView {
+    let session = StoredValue::new(session());
+    let may = move |direction| session.with_value(|session| allowed(session, direction).yes);
+    let mounted = mounted();
+    let main_action = Memo::new(move |_| isolation.with(Isolation::main_action));
+    let press = move |_| {
+        let (direction, enabled) = main_action.get_untracked();
+        if enabled && may(direction) {
+            open.run(Draft::new(direction, String::new()));
+        }
+    };
+    let disabled = move || {
+        let (direction, enabled) = main_action.get();
+        (!enabled || !may(direction)).then_some("true")
+    };
+    // The other order, and the failed one again with its reason.
+    let others = Memo::new(move |_| {
+        let other = isolation.with(Isolation::other_action).map(|direction| (direction, None));
+        let failed = match isolation.get() {
+            Isolation::Failed { direction, .. } => {
+                desired.get().map(|desired| (direction, Some(desired.reason)))
+            }
+            _ => None,
+        };
+        other.into_iter().chain(failed).filter(|(direction, _)| may(*direction)).collect::<Vec<_>>()
+    });
+    let other = move |(direction, reason): (Direction, Option<String>)| {
+        let name = match reason {
+            Some(_) => "Retry".to_owned(),
+            None => format!("{} Endpoint", direction.verb()),
+        };
+        let reason = reason.unwrap_or_default();
+        view! {
+            <button class="button" type="button" on:click=move |_| open.run(Draft::new(direction, reason.clone()))>
+                {name}
+            </button>
+        }
+        .into_any()
+    };
+    view! {
+        <div class="isolation__actions">
+            <button
+                type="button" on:click=press disabled=move || !mounted.get()
+                aria-disabled=disabled
+                class=move || format!("button button--big button--{}", main_action.get().0.tone())
+            >
+                {text(move || format!("{} Endpoint", main_action.get().0.verb()))}
+            </button>
+            {part(move || all(others.get().into_iter().map(other)))}
+        </div>
+        <p class="muted isolation__refusal">
+            {text(move || {
+                let direction = main_action.get().0;
+                session.with_value(|session| refusal(session, direction)).unwrap_or_default()
+            })}
+        </p>
     }
 }
 
@@ -128,13 +137,13 @@ fn TakesNoOrders(endpoint: Signal<Endpoint>) -> impl IntoView {
     let id = endpoint.with_untracked(|endpoint| endpoint.id.clone());
     view! {
         <Notice tone=Tone::Warning>
-            {move || match admission.get() {
+            {part(move || match admission.get() {
                 Admission::Revoked => "The enrolment of this endpoint was revoked: it takes no commands.".into_any(),
                 Admission::Active | Admission::AwaitingApproval => view! {
                     "This machine or its name is enrolled with another key, so this endpoint takes no commands until an administrator approves it, on the server: "
                     <code>{format!("voltaxe-server admin approve-endpoint {id}")}</code>
                 }.into_any(),
-            }}
+            })}
         </Notice>
     }
 }
@@ -162,8 +171,8 @@ fn ObservedFact(observed: Option<Observed>) -> impl IntoView {
         Some(observed) => view! {
             <b>{observed.state.word()}</b>
             <p>"Read from the kernel, received " <Moment at=observed.received_at/></p>
-            {observed.generation.map(|id| view! { <p>"Rules of command " <span class="mono">{format!("#{id}")}</span></p> })}
-            {observed.detail.map(|detail| view! { <p>{detail}</p> })}
+            {observed.generation.map(|id| view! { <p>"Rules of command " <span class="mono">{format!("#{id}")}</span></p> }.into_any())}
+            {observed.detail.map(|detail| view! { <p>{detail}</p> }.into_any())}
         }
         .into_any(),
     }
@@ -185,12 +194,13 @@ fn refusal(session: &Session, direction: Direction) -> Option<String> {
 fn announce(endpoint: Signal<Endpoint>, isolation: Memo<Isolation>) {
     let announcer = Announcer::expect();
     let word = Memo::new(move |_| isolation.with(Isolation::word));
-    Effect::new(move |before: Option<&'static str>| {
+    let mut before = None;
+    effect(move || {
         let word = word.get();
         if before.is_some_and(|before| before != word) {
             let hostname = endpoint.with_untracked(|endpoint| endpoint.hostname.clone());
             announcer.say(format!("{hostname}: {word}"));
         }
-        word
+        before = Some(word);
     });
 }

@@ -1,11 +1,16 @@
-use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
+use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
+use web_sys::HtmlDialogElement;
 
 use crate::{
     api,
     error::ApiError,
     model::{Accepted, Direction, Endpoint, key},
-    page::Problem,
-    ui::{Icon, Shape},
+    page::problem as shown_problem,
+    ui::{
+        Icon, Shape,
+        dom::{effect, element, focus},
+        maybe, part, text,
+    },
 };
 
 /// Characters.
@@ -36,8 +41,6 @@ pub fn OrderDialog(
     draft: RwSignal<Option<Draft>>,
     on_accepted: Callback<(Direction, Accepted)>,
 ) -> impl IntoView {
-    let dialog = NodeRef::<html::Dialog>::new();
-    let field = NodeRef::<html::Textarea>::new();
     let reason = RwSignal::new(String::new());
     let problem = RwSignal::new(None::<String>);
     let error = RwSignal::new(None::<ApiError>);
@@ -46,9 +49,10 @@ pub fn OrderDialog(
         // While it closes it keeps its words.
         draft.read().as_ref().map(|draft| draft.direction).or(before.copied()).unwrap_or(Direction::Isolate)
     });
-    Effect::new(move |_| {
-        let Some(dialog) = dialog.get() else { return };
-        match draft.get() {
+    effect(move || {
+        let draft = draft.get();
+        let Some(dialog) = element::<HtmlDialogElement>("order") else { return };
+        match draft {
             Some(draft) if !dialog.open() => {
                 reason.set(draft.reason);
                 problem.set(None);
@@ -73,9 +77,7 @@ pub fn OrderDialog(
         let written = reason.read_untracked().trim().to_owned();
         if !REASON.contains(&written.chars().count()) {
             problem.set(Some(format!("Write {} to {} characters.", REASON.start(), REASON.end())));
-            if let Some(field) = field.get_untracked() {
-                let _ = field.focus();
-            }
+            focus("order-reason");
             return;
         }
         busy.set(true);
@@ -103,31 +105,36 @@ pub fn OrderDialog(
     let count = move || format!("{} of {} characters", reason.read().trim().chars().count(), REASON.end());
 
     view! {
-        <dialog class="dialog" node_ref=dialog aria-labelledby="order-title" on:close=move |_| draft.set(None)>
+        <dialog class="dialog" id="order" aria-labelledby="order-title" on:close=move |_| draft.set(None)>
             <form class="dialog__body" on:submit=submit novalidate>
-                <h2 id="order-title">{move || format!("{}?", name())}</h2>
-                {move || match direction.get() {
+                <h2 id="order-title">{text(move || format!("{}?", name()))}</h2>
+                {part(move || match direction.get() {
                     Direction::Isolate => view! { <Consequence/> }.into_any(),
                     Direction::Restore => view! {
                         <p>
                             "The host gets its network back exactly as it was: the isolation rules are deleted, its own firewall was never touched."
                         </p>
                     }.into_any(),
-                }}
-                <Show when=move || !live.get()>
-                    <p class="dialog__offline">
-                        <Icon shape=Shape::Clock/>
-                        <span>
-                            <b>{move || format!("{} is offline. ", hostname.get())}</b>
-                            "The command waits until the host connects and expires in 7 days."
-                        </span>
-                    </p>
-                </Show>
+                })}
+                {maybe(move || {
+                    (!live.get())
+                        .then(|| {
+                            view! {
+                                <p class="dialog__offline">
+                                    <Icon shape=Shape::Clock/>
+                                    <span>
+                                        <b>{text(move || format!("{} is offline. ", hostname.get()))}</b>
+                                        "The command waits until the host connects and expires in 7 days."
+                                    </span>
+                                </p>
+                            }
+                                .into_any()
+                        })
+                })}
                 <div class="field">
                     <label for="order-reason">"Reason"</label>
                     <textarea
                         class="input" id="order-reason" name="reason" rows="3" maxlength="500" required autofocus
-                        node_ref=field
                         prop:value=move || reason.get()
                         on:input=move |event| reason.set(event_target_value(&event))
                         aria-describedby="order-reason-problem order-reason-count"
@@ -135,20 +142,19 @@ pub fn OrderDialog(
                     ></textarea>
                     <p class="field__about">
                         <span class="field__about--wrong" id="order-reason-problem" role="alert">
-                            {move || problem.get().unwrap_or_default()}
+                            {text(move || problem.get().unwrap_or_default())}
                         </span>
                         <span class="field__count" id="order-reason-count">{count}</span>
                     </p>
                 </div>
-                {move || error.get().map(|error| view! { <Problem error/> })}
+                {shown_problem(error)}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=move |_| draft.set(None)>"Keep as it is"</button>
                     <button
-                        type="submit" class="button" aria-disabled=move || busy.get().then_some("true")
-                        class:button--danger=move || direction.get() == Direction::Isolate
-                        class:button--primary=move || direction.get() == Direction::Restore
+                        type="submit" aria-disabled=move || busy.get().then_some("true")
+                        class=move || format!("button button--{}", direction.get().tone())
                     >
-                        {name}
+                        {text(name)}
                     </button>
                 </div>
             </form>

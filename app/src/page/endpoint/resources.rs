@@ -2,7 +2,7 @@ use leptos::prelude::*;
 
 use crate::{
     model::{Endpoint, endpoint::Telemetry, time},
-    ui::{Bar, percent},
+    ui::{Bar, all, part, percent},
 };
 
 /// Load, memory, disks and uptime as of the newest telemetry.
@@ -12,10 +12,10 @@ pub fn Resources(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
     view! {
         <section class="panel" aria-labelledby="resources-title">
             <h2 id="resources-title">"Resources"</h2>
-            {move || match telemetry.get() {
+            {part(move || match telemetry.get() {
                 None => view! { <p class="muted">"No telemetry yet. The agent sends it every 15 s."</p> }.into_any(),
                 Some(now) => view! { <Measured now/> }.into_any(),
-            }}
+            })}
         </section>
     }
 }
@@ -34,6 +34,7 @@ fn Measured(now: Telemetry) -> impl IntoView {
                 words=format!("{} of {}", time::bytes(used), time::bytes(disk.total))
             />
         }
+        .into_any()
     });
     view! {
         <div class="bars">
@@ -46,7 +47,7 @@ fn Measured(now: Telemetry) -> impl IntoView {
                 label="Memory".to_owned() percent=percent(used_memory, now.memory_total)
                 words=format!("{} of {}", time::bytes(used_memory), time::bytes(now.memory_total))
             />
-            {disks.collect_view()}
+            {all(disks)}
             <div class="bar__head">
                 <span class="bar__label">"Uptime"</span>
                 <span class="bar__words">{time::span(i64::try_from(now.uptime_seconds).unwrap_or(0).saturating_mul(1000))}</span>

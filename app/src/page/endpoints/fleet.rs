@@ -94,7 +94,7 @@ impl Fleet {
 
     /// Reactive, as all below.
     pub fn matching(self, filter: &str, show: Part) -> Vec<Entry> {
-        let needle = filter.trim().to_lowercase();
+        let needle = filter.trim().to_ascii_lowercase();
         self.0.with(|entries| {
             entries
                 .iter()

@@ -1,5 +1,4 @@
 use leptos::prelude::*;
-use leptos_router::components::A;
 
 use crate::{
     model::Endpoint,
@@ -9,16 +8,13 @@ use crate::{
 #[component]
 pub fn Row(endpoint: ArcRwSignal<Endpoint>) -> impl IntoView {
     let endpoint = RwSignal::from(endpoint);
-    let fact = move |get: fn(&Endpoint) -> String| {
-        let fact = Memo::new(move |_| endpoint.with(get));
-        move || fact.get()
-    };
+    let fact = move |get: fn(&Endpoint) -> String| Memo::new(move |_| endpoint.with(get));
     let last_seen = Memo::new(move |_| endpoint.with(|endpoint| endpoint.last_seen_at));
     let href = endpoint.with_untracked(|endpoint| format!("/endpoints/{}", endpoint.id));
     view! {
         <tr class="row" role="row">
             <th scope="row" role="rowheader" data-label="Host">
-                <A href attr:class="row__link">{fact(|endpoint| endpoint.hostname.clone())}</A>
+                <a class="row__link" href=href>{fact(|endpoint| endpoint.hostname.clone())}</a>
             </th>
             <td role="cell" data-label="Isolation"><IsolationBadge endpoint short=true/></td>
             <td role="cell" data-label="Status"><ConnectionBadge endpoint/></td>

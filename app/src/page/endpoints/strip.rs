@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use super::fleet::{Fleet, Part};
 use crate::{
     model::isolation::Group,
-    ui::{Icon, Shape},
+    ui::{Icon, Shape, all, text},
 };
 
 /// The fleet by state; each count is a button that shows just these.
@@ -11,24 +11,23 @@ use crate::{
 pub fn Strip(fleet: Fleet, show: RwSignal<Part>) -> impl IntoView {
     view! {
         <div class="strip" role="group" aria-label="Show endpoints by state">
-            {Part::ALL
+            {all(Part::ALL
                 .map(|part| {
                     let (name, shape, tone) = look(part);
                     let count = Memo::new(move |_| fleet.count(part));
                     view! {
                         <button
                             type="button"
-                            class=format!("strip__part strip__part--{tone}")
-                            class:strip__part--none=move || count.get() == 0
+                            class=move || format!("strip__part strip__part--{}", if count.get() == 0 { "none" } else { tone })
                             aria-pressed=move || if show.get() == part { "true" } else { "false" }
                             on:click=move |_| show.set(part)
                         >
-                            <span class="strip__count">{move || count.get()}</span>
+                            <span class="strip__count">{text(move || count.get().to_string())}</span>
                             <span class="strip__name"><Icon shape/>{name}</span>
                         </button>
                     }
-                })
-                .collect_view()}
+                    .into_any()
+                }))}
         </div>
     }
 }

@@ -1,11 +1,11 @@
 use leptos::prelude::*;
-use leptos_router::components::A;
 
 use crate::{
     clock::Clock,
     live::{Change, Live},
     model::{Millis, time::SECOND},
     page::console::Announcer,
+    ui::{all, dom::effect, maybe, part},
 };
 
 const HINTS_AFTER: Millis = 60 * SECOND;
@@ -16,7 +16,7 @@ pub fn Wait(since: Millis, server_url: String) -> impl IntoView {
     let (live, announcer) = (Live::expect(), Announcer::expect());
     let arrived = RwSignal::new(Vec::<(String, String)>::new());
     let mark = live.mark();
-    Effect::new(move |_| {
+    effect(move || {
         live.follow(mark, move |change| {
             let Change::Endpoint(endpoint) = change else { return };
             if endpoint.enrolled_at < since
@@ -35,42 +35,45 @@ pub fn Wait(since: Millis, server_url: String) -> impl IntoView {
 
     view! {
         <div class="wait">
-            <Show
-                when=move || !arrived.read().is_empty()
-                fallback=|| {
-                    view! {
-                        <p class="wait__line" role="status">
-                            <span class="wait__pulse" aria-hidden="true"></span>
-                            "Waiting for the first host…"
-                        </p>
-                    }
+            {part(move || match arrived.get() {
+                none if none.is_empty() => view! {
+                    <p class="wait__line" role="status">
+                        <span class="wait__pulse" aria-hidden="true"></span>
+                        "Waiting for the first host…"
+                    </p>
                 }
-            >
-                <ul class="wait__arrived">
-                    <For each=move || arrived.get() key=|(id, _)| id.clone() let((id, hostname))>
-                        <li>
-                            <A href=format!("/endpoints/{id}") attr:class="button button--primary">
-                                {format!("Open {hostname}")}
-                            </A>
-                            " has enrolled."
-                        </li>
-                    </For>
-                </ul>
-            </Show>
-            <Show when=move || waits_long.get()>
-                <div class="wait__hints">
-                    <p>"No host yet. What usually stands in the way:"</p>
-                    <ul>
-                        <li>"The command printed an error: it names the reason and the fix."</li>
-                        <li>
-                            "The host does not reach this server: " <code>{format!("curl -I {server_url}/healthz")}</code>
-                            " must answer from there."
-                        </li>
-                        <li>"The agent runs but has not enrolled: " <code>"sudo voltaxe-sentinel status"</code> " says so."</li>
-                        <li>"The rest is in its log: " <code>"journalctl -u voltaxe-sentinel -n 50"</code></li>
-                    </ul>
-                </div>
-            </Show>
+                .into_any(),
+                arrived => view! { <ul class="wait__arrived">{all(arrived.into_iter().map(arrival))}</ul> }.into_any(),
+            })}
+            {maybe(move || waits_long.get().then(|| view! { <Hints server_url=server_url.clone()/> }.into_any()))}
+        </div>
+    }
+}
+
+fn arrival((id, hostname): (String, String)) -> AnyView {
+    view! {
+        <li>
+            <a class="button button--primary" href=format!("/endpoints/{id}")>{format!("Open {hostname}")}</a>
+            " has enrolled."
+        </li>
+    }
+    .into_any()
+}
+
+#[component]
+fn Hints(server_url: String) -> impl IntoView {
+    view! {
+        <div class="wait__hints">
+            <p>"No host yet. What usually stands in the way:"</p>
+            <ul>
+                <li>"The command printed an error: it names the reason and the fix."</li>
+                <li>
+                    "The host does not reach this server: " <code>{format!("curl -I {server_url}/healthz")}</code>
+                    " must answer from there."
+                </li>
+                <li>"The agent runs but has not enrolled: " <code>"sudo voltaxe-sentinel status"</code> " says so."</li>
+                <li>"The rest is in its log: " <code>"journalctl -u voltaxe-sentinel -n 50"</code></li>
+            </ul>
         </div>
     }
 }
