@@ -24,7 +24,7 @@ declare -A may=(
   [voltaxe-sentinel]="voltaxe-protocol"
   [voltaxe-store]="voltaxe-protocol"
   [voltaxe-orchestrator]="voltaxe-protocol voltaxe-store"
-  [voltaxe-app]="voltaxe-orchestrator"
+  [voltaxe-app]="voltaxe-orchestrator voltaxe-protocol"
   [hydrate]="voltaxe-app"
   [voltaxe-server]="voltaxe-app voltaxe-orchestrator voltaxe-protocol voltaxe-store"
 )

@@ -32,7 +32,7 @@ main() {
 }
 
 demo_up() {
-  trap 'exit 130' INT
+  trap 'exit 0' INT
   trap 'exit 143' TERM HUP
   trap clean_up EXIT
   say "creating the demo network"

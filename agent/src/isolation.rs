@@ -1,13 +1,16 @@
 //! Cutting this host off and giving its network back: own nftables tables, read back from the kernel.
 //!
-//! All of it happens on one thread, which keeps its netlink sockets and a started nft: see [`nft`].
+//! All of it happens on one thread, which keeps its netlink sockets: see [`netlink`].
 
+mod apply;
 mod device;
 mod kernel;
 mod netlink;
 mod nft;
+mod numbers;
 mod observe;
 pub mod ruleset;
+mod transaction;
 
 use std::{io, net::SocketAddr, sync::mpsc, thread};
 
@@ -38,7 +41,6 @@ impl Isolation {
         let (jobs, queue) = mpsc::channel();
         let thread = thread::Builder::new().name("isolation".to_owned()).spawn(move || {
             let mut kernel = Kernel::new(state, applied);
-            kernel.prepare();
             work(&mut kernel, &queue);
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
@@ -80,8 +82,8 @@ fn work(kernel: &mut Kernel, queue: &mpsc::Receiver<Job>) {
         match job {
             Job::Execute { id, action, servers, answer } => {
                 answer(action::execute(kernel, id, &action, &servers, clock::wall));
-                // After the answer: neither the state file nor nft's end keeps the result waiting.
-                kernel.prepare();
+                // After the answer: the state file does not keep the result waiting.
+                kernel.save();
             }
             Job::Observe { answer } => answer(kernel.observe(clock::wall())),
         }

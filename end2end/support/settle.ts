@@ -33,7 +33,7 @@ export async function settle(page: Page, lab: Lab, host: Host): Promise<void> {
   await expect.poll(isolated, { timeout: 30_000 }).not.toBeNull();
   if (await isolated()) {
     const answer = await page.request.post("/api/restore", {
-      data: { hostname: host, reason: "between two tests" },
+      data: { hostname: host, reason: "the investigation is over" },
       headers: { Origin: lab.url },
     });
     expect(answer.ok(), await answer.text()).toBe(true);

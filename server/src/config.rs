@@ -268,8 +268,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_in_the_file_is_named() {
-        let error = toml::from_str::<Settings>("listen = [\"127.0.0.1:1\"]").unwrap_err().to_string();
-        assert!(error.contains("listen"), "{error}");
+        let error = toml::from_str::<Settings>("lisen = [\"127.0.0.1:1\"]").unwrap_err().to_string();
+        assert!(error.contains("lisen"), "{error}");
     }
 
     #[test]

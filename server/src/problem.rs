@@ -167,6 +167,10 @@ impl From<AgentError> for ApiError {
                 "The enrolment token does not hold",
             )
             .detail(AgentError::EnrolmentTokenInvalid.to_string()),
+            AgentError::KeyKnown => {
+                Self::new(StatusCode::CONFLICT, "key-known", "This key is enrolled already")
+                    .detail(AgentError::KeyKnown.to_string())
+            }
             AgentError::Invalid { field, problem } => Self::invalid(field, problem),
             AgentError::Strike(error) => error.into(),
         }

@@ -20,6 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use voltaxe_orchestrator::{Strike, StrikeConfig, StrikeError, operators::Operators, strike::Retention};
+use voltaxe_protocol::Keypair;
 use voltaxe_store::{Store, embedded::EmbeddedPostgres};
 
 use crate::{
@@ -49,12 +50,27 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let key = signing_key::load_or_create(&config.state_dir)?;
     let database = Database::open(&config).await?;
-    let store = database.store.clone();
+    let outcome = run_on(&config, database.store.clone(), key, console, gateway, tls).await;
+    database.close().await;
+    outcome?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// From an open database to the end of the last request.
+async fn run_on(
+    config: &Config,
+    store: Store,
+    key: Keypair,
+    console: Vec<TcpListener>,
+    gateway: Vec<TcpListener>,
+    tls: Option<RustlsConfig>,
+) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
-    let strike = Strike::new(store.clone(), key, strike_config(&config), clock::now());
+    let strike = Strike::new(store.clone(), key, strike_config(config), clock::now());
     let state = AppState {
         operators: Operators::new(store),
-        leptos: leptos_options(&config),
+        leptos: leptos_options(config),
         nonces: Arc::default(),
         places: Places::default(),
         shutdown: shutdown.clone(),
@@ -76,8 +92,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         servers.spawn(serve(listener, gateway_only.clone(), tls.clone(), handle.clone())?);
     }
     let mut upkeep = JoinSet::new();
-    keep_up(&mut upkeep, &strike, retention(&config));
-    announce(&config, &state.operators).await?;
+    keep_up(&mut upkeep, &strike, retention(config));
+    announce(config, &state.operators).await?;
 
     let why = tokio::select! {
         why = ended_by_signal() => why?,
@@ -91,8 +107,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Err(error) = strike.flush_seen().await {
         tracing::warn!(%error, "the last-seen times could not be written: {error}");
     }
-    database.close().await;
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -190,9 +204,13 @@ fn bind(address: &SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 async fn load_tls(tls: &Tls) -> anyhow::Result<RustlsConfig> {
-    RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await.with_context(|| {
+    let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await.with_context(|| {
         format!("cannot use the certificate {} with the key {}", tls.certificate.display(), tls.key.display())
-    })
+    })?;
+    // HTTP/2 may split cookies and has no Host header; the session and origin checks are written for HTTP/1.1.
+    let mut http1 = (*config.get_inner()).clone();
+    http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(RustlsConfig::from_config(Arc::new(http1)))
 }
 
 fn serve(
@@ -215,7 +233,9 @@ fn serve(
                 server.serve(service).await
             }
             Some(tls) => {
-                let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+                let mut server = axum_server::from_tcp_rustls(listener, tls)?
+                    .map(|acceptor| acceptor.acceptor(NoDelayAcceptor::new()))
+                    .handle(handle);
                 server
                     .http_builder()
                     .http1()
@@ -290,6 +310,9 @@ async fn announce(config: &Config, operators: &Operators) -> anyhow::Result<()> 
     }
     for address in &config.agent_listen {
         tracing::info!(%address, "gateway for agents on {address}, {scheme}; commands and requests are signed either way");
+        if config.tls.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "enrolment tokens can be read by whoever listens on the network of {address}; set tls-cert and tls-key, or enrol on a network you trust");
+        }
     }
     tracing::info!(url = %config.public_url, "ready: {}", config.public_url);
     if operators.setup_is_open().await? {

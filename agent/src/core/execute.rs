@@ -267,8 +267,13 @@ impl Core {
             },
             message: format!("Nothing was done: {error}."),
         };
-        warn!(command_id = id.0, refused = refusal.word, "Command refused: {error}");
         let Some(entry) = self.ledger.get_mut(id) else { return };
+        if matches!(entry.phase, Phase::Starting) {
+            // Its receipt is on disk: its end must be there too, or a restart would run it. The reserve has room for that.
+            self.finish_refused(now, id, &refusal);
+            return;
+        }
+        warn!(command_id = id.0, refused = refusal.word, "Command refused: {error}");
         entry.phase =
             Phase::Finished { result: refused(id, &refusal), report: Delivery::default(), volatile: true };
         self.tell_result(now, id);

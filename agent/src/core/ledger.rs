@@ -121,6 +121,22 @@ impl Ledger {
         }
     }
 
+    /// The server has a result whose own record was damaged: the command is over, and must not be run again.
+    fn end_without_result(&mut self, id: CommandId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if matches!(entry.phase, Phase::Finished { .. } | Phase::Reported { .. }) {
+            return;
+        }
+        let result = CommandResult {
+            command_id: id,
+            success: false,
+            message: "The record of the result was damaged on the host; the server has the result."
+                .to_owned(),
+            data: None,
+        };
+        entry.phase = Phase::Finished { result, report: Delivery::default(), volatile: false };
+    }
+
     pub(super) fn open(&self) -> impl Iterator<Item = (CommandId, &Entry)> {
         self.open.iter().filter_map(|id| Some((*id, self.entries.get(id)?)))
     }
@@ -231,7 +247,10 @@ impl Ledger {
                     },
                 );
             }
-            Record::Reported { .. } => self.mark_reported(id),
+            Record::Reported { .. } => {
+                self.end_without_result(id);
+                self.mark_reported(id);
+            }
             Record::Known { kind, result, forget_after } => self.insert(
                 id,
                 Entry {

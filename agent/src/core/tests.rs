@@ -141,8 +141,12 @@ impl Sim {
     fn settle(&mut self) {
         while let Some(effect) = self.core.poll_effect() {
             match effect {
-                Effect::Append { batch, records, .. } => {
-                    let outcome = self.disk.clone().map(|()| Usage::default());
+                Effect::Append { batch, records, urgency } => {
+                    let outcome = match (&self.disk, urgency) {
+                        // The reserve.
+                        (Err(JournalError::DiskFull), Urgency::Essential) => Ok(Usage::default()),
+                        (disk, _) => disk.clone().map(|()| Usage::default()),
+                    };
                     if outcome.is_ok() {
                         self.journal.extend(records);
                     }
@@ -430,6 +434,34 @@ fn a_full_disk_refuses_new_work_with_a_result() {
     sim.take();
     sim.push(&order(2, isolate()));
     assert_eq!(sim.runs(), [2]);
+}
+
+#[test]
+fn a_queued_command_that_a_full_disk_ends_is_not_run_after_a_restart() {
+    let mut sim = Sim::live();
+    sim.push(&order(1, isolate()));
+    sim.push(&order(2, isolate()));
+    sim.disk = Err(JournalError::DiskFull);
+    sim.done(1);
+    assert_eq!((sim.runs(), sim.refusals()), (vec![1], vec![(2, "disk-full".to_owned())]));
+    sim.recorded(1);
+    sim.recorded(2);
+    let mut again = Sim::recovered(sim.journal, sim.now);
+    again.go_live();
+    assert_eq!(again.runs(), Vec::<i64>::new());
+}
+
+#[test]
+fn a_reported_command_whose_result_record_was_lost_is_not_run_again() {
+    let mut sim = Sim::live();
+    sim.push(&order(1, isolate()));
+    sim.done(1);
+    sim.recorded(1);
+    let journal: Vec<Record> =
+        sim.journal.into_iter().filter(|record| !matches!(record, Record::Finished { .. })).collect();
+    let mut again = Sim::recovered(journal, sim.now);
+    again.go_live();
+    assert_eq!(again.runs(), Vec::<i64>::new());
 }
 
 #[test]

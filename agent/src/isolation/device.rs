@@ -5,7 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::netlink::{Netlink, attribute, text, u32_at};
+use super::netlink::{
+    Netlink,
+    attribute::{attribute, text},
+    u32_at,
+};
 
 const GET_LINK: u16 = 18;
 const GET_ADDRESS: u16 = 22;

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use voltaxe_protocol::{CommandId, IsolationObservation, ObservedIsolation};
 
 use super::{
+    apply::{ApplyError, apply},
     device,
     netlink::Netlink,
-    nft::{Nft, NftError},
-    observe::{Fingerprint, Found, delete_tables, observation},
+    observe::{Fingerprint, Found, observation},
     ruleset::{Plan, is_nameable},
+    transaction,
 };
 use crate::state_dir::StateDir;
 
@@ -58,7 +59,6 @@ pub enum IsolationError {
 #[derive(Debug)]
 pub struct Kernel {
     sockets: Option<Sockets>,
-    nft: Nft,
     state: StateDir,
     applied: Option<Applied>,
     is_saved: bool,
@@ -67,8 +67,17 @@ pub struct Kernel {
 #[derive(Debug)]
 struct Sockets {
     netfilter: Netlink,
-    events: Netlink,
     route: Netlink,
+}
+
+impl From<ApplyError> for IsolationError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::NoKernel(error) => Self::NoKernel(error),
+            ApplyError::NotPermitted | ApplyError::Refused { .. } => Self::NotApplied(error.to_string()),
+            ApplyError::Unknown(_) => Self::NotShown(error.to_string()),
+        }
+    }
 }
 
 impl Applied {
@@ -80,11 +89,11 @@ impl Applied {
 impl Kernel {
     #[must_use]
     pub fn new(state: StateDir, applied: Option<Applied>) -> Self {
-        Self { sockets: None, nft: Nft::default(), state, applied, is_saved: true }
+        Self { sockets: None, state, applied, is_saved: true }
     }
 
-    /// Housekeeping for when nobody waits: the state file, and an nft for the next time.
-    pub fn prepare(&mut self) {
+    /// Writes the state file when it is behind. For when nobody waits.
+    pub fn save(&mut self) {
         if !self.is_saved
             && let Some(applied) = &self.applied
         {
@@ -95,7 +104,6 @@ impl Kernel {
                 }
             }
         }
-        self.nft.prepare();
     }
 
     /// The kernel's state right now.
@@ -141,18 +149,19 @@ impl Kernel {
             .iter()
             .map(|name| format!("raw frames on the device {name:?} are not filtered: nft cannot name it"))
             .collect();
+        let netfilter = &mut self.sockets()?.netfilter;
         let mut plan = Plan::new(generation, servers, &devices);
-        let found = match self.apply(&plan) {
-            Ok(found) => found,
-            Err(NftError::Refused(reason)) if !plan.devices.is_empty() => {
-                // No netdev egress hook (Linux before 5.16): the inet table alone still stops all IP traffic.
+        let found = match apply(netfilter, &plan) {
+            Err(ApplyError::Refused { kernel, nft }) if !plan.devices.is_empty() => {
+                // Linux before 5.16 has no egress hook: the inet table alone still stops all IP traffic.
+                tracing::warn!(%kernel, %nft, "the rules for devices are refused; isolating without them");
                 plan = Plan::new(generation, servers, &[]);
-                let found =
-                    self.apply(&plan).map_err(|error| IsolationError::NotApplied(error.to_string()))?;
-                not_covered.push(format!("raw frames are not filtered: no netdev egress hook ({reason})"));
-                found
+                not_covered.push(format!(
+                    "raw frames are not filtered: the kernel refused egress chains ({kernel})"
+                ));
+                apply(netfilter, &plan)?
             }
-            Err(error) => return Err(IsolationError::NotApplied(error.to_string())),
+            applied => applied?,
         };
         let differences = found.differences_from_plan(&plan, &devices);
         if !differences.is_empty() {
@@ -175,12 +184,12 @@ impl Kernel {
         generation: CommandId,
         now: DateTime<Utc>,
     ) -> Result<IsolationObservation, IsolationError> {
-        let sockets = self.sockets()?;
-        let found = Found::read(&mut sockets.netfilter)?;
-        delete_tables(&mut sockets.netfilter, &found).map_err(|error| {
-            IsolationError::NotApplied(format!("the kernel refused to delete our tables ({error})"))
-        })?;
-        let found = Found::read(&mut sockets.netfilter)?;
+        let netfilter = &mut self.sockets()?.netfilter;
+        let found = Found::read(netfilter)?;
+        netfilter
+            .batch(&transaction::delete(found.existing()))
+            .map_err(|error| IsolationError::NotApplied(error.to_string()))?;
+        let found = Found::read(netfilter)?;
         if !found.is_nothing() {
             return Err(IsolationError::NotShown("our tables are still there".to_owned()));
         }
@@ -197,26 +206,6 @@ impl Kernel {
     fn remember(&mut self, generation: CommandId, rules: Option<AppliedRules>, now: DateTime<Utc>) {
         self.applied = Some(Applied { generation, rules, at: now });
         self.is_saved = false;
-    }
-
-    fn apply(&mut self, plan: &Plan) -> Result<Found, NftError> {
-        let Some(Sockets { netfilter, events, .. }) = self.sockets.as_mut() else {
-            return Err(NftError::NotStarted(io::ErrorKind::NotConnected.into()));
-        };
-        let mut last = Found::read(netfilter).map_err(NftError::NotStarted)?;
-        let script = plan.script(last.existing());
-        // Taken up again after a crash: rules of this generation do not yet mean that nft has done its work.
-        let is_repeated = last.generation() == Some(plan.generation);
-        let devices = &plan.devices;
-        self.nft.run(&script, events, || {
-            last = Found::read(netfilter).unwrap_or_default();
-            !is_repeated && last.differences_from_plan(plan, devices).is_empty()
-        })?;
-        // nft may have ended before its event was looked at.
-        if is_repeated || last.generation() != Some(plan.generation) {
-            last = Found::read(netfilter).unwrap_or_default();
-        }
-        Ok(last)
     }
 
     fn look(&mut self) -> io::Result<(Found, Vec<String>)> {
@@ -262,11 +251,7 @@ impl Kernel {
 
     fn sockets(&mut self) -> io::Result<&mut Sockets> {
         if self.sockets.is_none() {
-            self.sockets = Some(Sockets {
-                netfilter: Netlink::netfilter()?,
-                events: Netlink::netfilter_events()?,
-                route: Netlink::route()?,
-            });
+            self.sockets = Some(Sockets { netfilter: Netlink::netfilter()?, route: Netlink::route()? });
         }
         self.sockets.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }

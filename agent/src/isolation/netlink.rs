@@ -1,13 +1,11 @@
-//! Just enough netlink to ask the kernel for its tables, chains, rules, devices and addresses, and to delete our own
-//! tables. A question costs some 30 us; starting `nft` to ask it costs 4 ms.
+//! Just enough netlink to ask the kernel for its tables, chains, rules, devices and addresses, and to run nftables
+//! transactions. A question costs some 30 us; starting `nft` to ask it costs 4 ms.
 //!
-//! Message layouts: linux/netlink.h, linux/netfilter/nf_tables.h, linux/rtnetlink.h.
+//! Message layouts: linux/netlink.h, linux/netfilter/nfnetlink.h, linux/rtnetlink.h.
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Duration,
-};
+pub(super) mod attribute;
+
+use std::{io, os::fd::OwnedFd, time::Duration};
 
 use rustix::{
     io::Errno,
@@ -24,12 +22,15 @@ const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
-/// Attribute types carry two flag bits on top.
-const ATTRIBUTE_TYPE_MASK: u16 = 0x3fff;
+pub(super) const NLM_F_EXCL: u16 = 0x200;
+pub(super) const NLM_F_CREATE: u16 = 0x400;
+pub(super) const NLM_F_APPEND: u16 = 0x800;
 /// A dump that other changes keep interrupting is given up after this many tries.
 const MAX_DUMP_TRIES: usize = 10;
 /// The kernel answers at once; this only keeps a lost answer from blocking for ever.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// A limit, not an allocation. A transaction is one datagram, of some 2 kB a device.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// A socket of one netlink family. It stays open: closing an nftables socket waits for the kernel to free deleted
 /// rules (17 ms measured).
@@ -40,39 +41,52 @@ pub(super) struct Netlink {
     buffer: Vec<u8>,
 }
 
+/// One message of a transaction.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) kind: u16,
+    /// Beyond those that each request has.
+    pub(super) flags: u16,
+    pub(super) payload: Vec<u8>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BatchError {
+    /// Run the agent as root; nothing was changed.
+    #[error("the agent may not change the kernel's rules; it needs root")]
+    NotPermitted,
+    /// Look at what is there before another try: an answer may have been lost.
+    #[error("the kernel refused the transaction ({0})")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for BatchError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::PermissionDenied { Self::NotPermitted } else { Self::Failed(error) }
+    }
+}
+
 /// One message of an answer, without its header.
 pub(super) type Body = Vec<u8>;
 
 impl Netlink {
     pub(super) fn netfilter() -> io::Result<Self> {
-        Self::open(Some(netlink::NETFILTER), 0)
-    }
-
-    /// Receives a message for each change of the nftables rules.
-    pub(super) fn netfilter_events() -> io::Result<Self> {
-        const NFNLGRP_NFTABLES: u32 = 7;
-        Self::open(Some(netlink::NETFILTER), 1 << (NFNLGRP_NFTABLES - 1))
+        let netlink = Self::open(Some(netlink::NETFILTER))?;
+        // Refused without privilege over the network namespace, where there is nothing to send either.
+        let _ = sockopt::set_socket_send_buffer_size_force(&netlink.socket, MAX_BATCH_BYTES);
+        Ok(netlink)
     }
 
     pub(super) fn route() -> io::Result<Self> {
-        Self::open(None, 0)
+        Self::open(None)
     }
 
-    fn open(protocol: Option<Protocol>, groups: u32) -> io::Result<Self> {
+    fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
-        bind(&socket, &netlink::SocketAddrNetlink::new(0, groups))?;
+        bind(&socket, &netlink::SocketAddrNetlink::new(0, 0))?;
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_WITHIN))?;
         Ok(Self { socket, sequence: 0, buffer: vec![0; 64 * 1024] })
-    }
-
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
-    /// Reads away what is queued. Lost messages are fine: they only say "look again".
-    pub(super) fn drain(&mut self) {
-        while let Ok(_) | Err(Errno::NOBUFS) = recv(&self.socket, &mut *self.buffer, RecvFlags::DONTWAIT) {}
     }
 
     /// All answers to one dump request, of one consistent state.
@@ -101,30 +115,37 @@ impl Netlink {
         Ok(answer)
     }
 
-    /// Runs messages as one nftables transaction: all or nothing.
-    pub(super) fn batch(&mut self, messages: &[(u16, Vec<u8>)]) -> io::Result<()> {
+    /// Runs requests as one nftables transaction: all or nothing.
+    pub(super) fn batch(&mut self, requests: &[Request]) -> Result<(), BatchError> {
         const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
         const NFNL_MSG_BATCH_END: u16 = 0x11;
         const NFNL_SUBSYS_NFTABLES: u16 = 10;
+        let Some(index_of_last) = requests.len().checked_sub(1) else { return Ok(()) };
         let subsystem = nfgen(0, NFNL_SUBSYS_NFTABLES);
         let mut bytes = Vec::new();
         self.sequence += 1;
-        message(&mut bytes, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, self.sequence, &subsystem);
         let begin = self.sequence;
-        for (kind, payload) in messages {
+        message(&mut bytes, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, begin, &subsystem);
+        for (index, request) in requests.iter().enumerate() {
+            // Refusals are answered in any case, and before this.
+            let ack = if index == index_of_last { NLM_F_ACK } else { 0 };
             self.sequence += 1;
-            message(&mut bytes, *kind, NLM_F_REQUEST | NLM_F_ACK, self.sequence, payload);
+            message(
+                &mut bytes,
+                request.kind,
+                NLM_F_REQUEST | ack | request.flags,
+                self.sequence,
+                &request.payload,
+            );
         }
         let last = self.sequence;
         self.sequence += 1;
         message(&mut bytes, NFNL_MSG_BATCH_END, NLM_F_REQUEST, self.sequence, &subsystem);
-        send(&self.socket, &bytes, SendFlags::empty())?;
-        for sequence in begin + 1..=last {
-            self.receive(begin, sequence, |message| match message {
-                Message::Error(error) => Err(error.into()),
-                Message::Done | Message::Body { .. } => Ok(true),
-            })?;
-        }
+        send(&self.socket, &bytes, SendFlags::empty()).map_err(io::Error::from)?;
+        self.receive(begin, last, |message| match message {
+            Message::Error(error) => Err(error.into()),
+            Message::Done | Message::Body { .. } => Ok(true),
+        })?;
         Ok(())
     }
 
@@ -206,43 +227,6 @@ pub(super) fn nfgen(family: u8, resource: u16) -> Vec<u8> {
     let mut bytes = vec![family, 0];
     bytes.extend_from_slice(&resource.to_be_bytes());
     bytes
-}
-
-/// Appends a string attribute, zero-terminated as nftables wants it.
-pub(super) fn string_attribute(out: &mut Vec<u8>, kind: u16, text: &str) {
-    let length = u16::try_from(4 + text.len() + 1).expect("our names are short");
-    out.extend_from_slice(&length.to_ne_bytes());
-    out.extend_from_slice(&kind.to_ne_bytes());
-    out.extend_from_slice(text.as_bytes());
-    out.push(0);
-    out.resize(aligned(out.len()), 0);
-}
-
-/// The attributes in `bytes`: type and value.
-pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        let length = usize::from(u16_at(rest, 0)?);
-        let kind = u16_at(rest, 2)? & ATTRIBUTE_TYPE_MASK;
-        let value = rest.get(4..length)?;
-        rest = rest.get(aligned(length)..).unwrap_or_default();
-        Some((kind, value))
-    })
-}
-
-pub(super) fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
-}
-
-/// A string attribute's value without its zero.
-pub(super) fn text(value: &[u8]) -> String {
-    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
-    String::from_utf8_lossy(&value[..end]).into_owned()
-}
-
-/// nftables' numbers are in network order.
-pub(super) fn number(value: &[u8]) -> Option<u32> {
-    Some(u32::from_be_bytes(value.try_into().ok()?))
 }
 
 /// A number in host order at an offset, as in the fixed headers.

@@ -8,21 +8,21 @@ use sha2::{Digest as _, Sha256};
 use voltaxe_protocol::{CommandId, IsolationObservation, ObservedIsolation};
 
 use super::{
-    netlink::{Netlink, attribute, attributes, nfgen, number, string_attribute, text},
-    ruleset::{self, Existing, ExpectedChain, PRIORITY, Plan, TABLE},
+    netlink::{
+        Netlink,
+        attribute::{attribute, attributes, number, text},
+    },
+    numbers::{
+        CHAIN_HOOK, CHAIN_NAME, CHAIN_POLICY, FLAG_DORMANT, GET_CHAIN, GET_RULE, GET_TABLE, HOOK_DEVICE,
+        HOOK_DEVICES, HOOK_NUMBER, HOOK_PRIORITY, POLICY_DROP, RULE_CHAIN, RULE_EXPRESSIONS, TABLE_FLAGS,
+        TABLE_NAME,
+    },
+    ruleset::{
+        self, Existing, PRIORITY, Plan, TABLE,
+        rule::{self, Family, Hook},
+    },
+    transaction::in_table,
 };
-
-pub(super) const FAMILY_INET: u8 = 1;
-pub(super) const FAMILY_NETDEV: u8 = 5;
-
-const SUBSYSTEM: u16 = 10 << 8;
-const GET_TABLE: u16 = SUBSYSTEM | 1;
-const DELETE_TABLE: u16 = SUBSYSTEM | 2;
-const GET_CHAIN: u16 = SUBSYSTEM | 4;
-const GET_RULE: u16 = SUBSYSTEM | 7;
-
-const POLICY_DROP: u32 = 0;
-const FLAG_DORMANT: u32 = 1;
 
 /// One chain as the kernel shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,16 +53,15 @@ pub struct Fingerprint(BTreeMap<String, String>);
 impl Found {
     pub(super) fn read(kernel: &mut Netlink) -> io::Result<Self> {
         let mut found = Self::default();
-        for family in [FAMILY_INET, FAMILY_NETDEV] {
-            let Some(table) = kernel.get(GET_TABLE, &named(family, TABLE_NAME))? else { continue };
+        for family in [Family::Inet, Family::Netdev] {
+            let Some(table) = kernel.get(GET_TABLE, &in_table(family))? else { continue };
             found.is_dormant |= attribute(attributes_of(&table), TABLE_FLAGS).and_then(number).unwrap_or(0)
                 & FLAG_DORMANT
                 != 0;
             let chains = read_chains(kernel, family)?;
-            if family == FAMILY_INET {
-                found.inet = Some(chains);
-            } else {
-                found.netdev = Some(chains);
+            match family {
+                Family::Inet => found.inet = Some(chains),
+                Family::Netdev => found.netdev = Some(chains),
             }
         }
         Ok(found)
@@ -96,18 +95,18 @@ impl Found {
         }
         let none = BTreeMap::new();
         let inet = self.inet.as_ref().unwrap_or(&none);
-        for expected in plan.inet_chains() {
-            differences.extend(difference(inet.get(&expected.name), &expected));
+        for planned in plan.inet().base_chains() {
+            differences.extend(difference(inet.get(&planned.name), planned, planned.rules.len()));
         }
         let netdev = self.netdev.as_ref().unwrap_or(&none);
-        for (expected, device) in plan.netdev_chains().into_iter().zip(&plan.devices) {
-            let is_gone = !existing_devices.contains(device);
-            match netdev.get(&expected.name) {
-                _ if is_gone => {}
+        for planned in plan.netdev().base_chains() {
+            let Some(Hook::Egress { device }) = &planned.hook else { continue };
+            match netdev.get(&planned.name) {
+                _ if !existing_devices.contains(device) => {}
                 Some(chain) if !chain.devices.contains(device) => {
-                    differences.push(format!("{} does not watch {device}", expected.name));
+                    differences.push(format!("{} does not watch {device}", planned.name));
                 }
-                chain => differences.extend(difference(chain, &expected)),
+                chain => differences.extend(difference(chain, planned, planned.rules.len())),
             }
         }
         differences
@@ -145,10 +144,9 @@ impl Found {
         let plan = Plan::new(CommandId(0), &[], &[]);
         let none = BTreeMap::new();
         let inet = self.inet.as_ref().unwrap_or(&none);
-        for mut expected in plan.inet_chains() {
-            let found = inet.get(&expected.name);
-            expected.rules = found.map_or(0, |chain| chain.rules);
-            differences.extend(difference(found, &expected));
+        for planned in plan.inet().base_chains() {
+            let found = inet.get(&planned.name);
+            differences.extend(difference(found, planned, found.map_or(0, |chain| chain.rules)));
         }
         differences
     }
@@ -171,18 +169,6 @@ impl Found {
     }
 }
 
-/// Deletes whichever of our tables exist, as one transaction.
-pub(super) fn delete_tables(kernel: &mut Netlink, found: &Found) -> io::Result<()> {
-    let mut messages = Vec::new();
-    if found.inet.is_some() {
-        messages.push((DELETE_TABLE, named(FAMILY_INET, TABLE_NAME)));
-    }
-    if found.netdev.is_some() {
-        messages.push((DELETE_TABLE, named(FAMILY_NETDEV, TABLE_NAME)));
-    }
-    if messages.is_empty() { Ok(()) } else { kernel.batch(&messages) }
-}
-
 #[must_use]
 pub(super) fn observation(
     state: ObservedIsolation,
@@ -194,36 +180,24 @@ pub(super) fn observation(
     IsolationObservation { state, generation, observed_at, detail }
 }
 
-fn difference(found: Option<&Chain>, expected: &ExpectedChain) -> Option<String> {
-    let name = &expected.name;
+fn difference(found: Option<&Chain>, planned: &rule::Chain, rules: usize) -> Option<String> {
+    let name = &planned.name;
     let Some(chain) = found else { return Some(format!("the chain {name} is missing")) };
-    if chain.hook != Some((expected.hook, PRIORITY)) {
+    let hook = planned.hook.as_ref().map(|hook| (hook.number(), PRIORITY));
+    if chain.hook != hook {
         Some(format!("the chain {name} is hooked elsewhere"))
     } else if chain.policy != Some(POLICY_DROP) {
         Some(format!("the chain {name} does not drop"))
-    } else if chain.rules != expected.rules {
-        Some(format!("the chain {name} has {} rules instead of {}", chain.rules, expected.rules))
+    } else if chain.rules != rules {
+        Some(format!("the chain {name} has {} rules instead of {rules}", chain.rules))
     } else {
         None
     }
 }
 
-/// The same number names the table in each kind of message.
-const TABLE_NAME: u16 = 1;
-const TABLE_FLAGS: u16 = 2;
-const CHAIN_NAME: u16 = 3;
-const CHAIN_HOOK: u16 = 4;
-const CHAIN_POLICY: u16 = 5;
-const HOOK_NUMBER: u16 = 1;
-const HOOK_PRIORITY: u16 = 2;
-const HOOK_DEVICE: u16 = 3;
-const HOOK_DEVICES: u16 = 4;
-const RULE_CHAIN: u16 = 2;
-const RULE_EXPRESSIONS: u16 = 4;
-
-fn read_chains(kernel: &mut Netlink, family: u8) -> io::Result<BTreeMap<String, Chain>> {
+fn read_chains(kernel: &mut Netlink, family: Family) -> io::Result<BTreeMap<String, Chain>> {
     let mut chains = BTreeMap::new();
-    for body in kernel.dump(GET_CHAIN, &nfgen(family, 0))? {
+    for body in kernel.dump(GET_CHAIN, &in_table(family))? {
         let chain = attributes_of(&body);
         if !is_ours(chain) {
             continue;
@@ -245,7 +219,7 @@ fn read_chains(kernel: &mut Netlink, family: u8) -> io::Result<BTreeMap<String, 
         );
     }
     let mut digests: BTreeMap<String, Sha256> = BTreeMap::new();
-    for body in kernel.dump(GET_RULE, &named(family, TABLE_NAME))? {
+    for body in kernel.dump(GET_RULE, &in_table(family))? {
         let rule = attributes_of(&body);
         let name = attribute(rule, RULE_CHAIN).map(text).unwrap_or_default();
         // Kernels before 4.20 ignore the table in the request.
@@ -277,10 +251,4 @@ fn is_ours(attributes: &[u8]) -> bool {
 /// Behind the `nfgenmsg`.
 fn attributes_of(body: &[u8]) -> &[u8] {
     body.get(4..).unwrap_or_default()
-}
-
-fn named(family: u8, kind: u16) -> Vec<u8> {
-    let mut payload = nfgen(family, 0);
-    string_attribute(&mut payload, kind, TABLE);
-    payload
 }

@@ -10,3 +10,4 @@ mod gateway;
 mod isolation;
 mod measure;
 mod net;
+mod rules;

@@ -41,7 +41,7 @@ fn kernel_work() {
         let mut kernel = Kernel::new(state, None);
         let mut times: [Vec<Duration>; 4] = Default::default();
         for round in 0..ROUNDS {
-            kernel.prepare();
+            kernel.save();
             std::thread::sleep(Duration::from_millis(30));
             times[0].push(took(|| drop(kernel.observe(wall()))));
             times[1].push(took(|| drop(kernel.isolate(CommandId(round), &servers, wall()).unwrap())));

@@ -75,8 +75,18 @@ impl World {
 
     /// The host's rules as `nft list ruleset` prints them.
     pub(crate) fn ruleset(&self) -> String {
+        self.listed(&["list", "ruleset"])
+    }
+
+    /// The same, after each rule's expressions as the kernel has them.
+    pub(crate) fn expressions(&self) -> String {
+        self.listed(&["--debug=netlink", "list", "ruleset"])
+    }
+
+    fn listed(&self, arguments: &[&str]) -> String {
         let output = Command::new("ip")
-            .args(["netns", "exec", &self.name("host"), "nft", "list", "ruleset"])
+            .args(["netns", "exec", &self.name("host"), "nft"])
+            .args(arguments)
             .output()
             .unwrap();
         assert!(output.status.success());

@@ -3,6 +3,7 @@
 //! No SQL text and no HTTP types here; every decision takes `now` as an argument.
 
 pub mod authority;
+mod bounds;
 pub mod enrolment;
 mod error;
 pub mod events;

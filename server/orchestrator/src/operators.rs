@@ -213,6 +213,15 @@ impl Operators {
         Ok(Some(Operator { id: OperatorId(row.operator_id), username: row.username, role }))
     }
 
+    /// Whether the session still holds. Looking does not keep it alive, as [`Operators::operator_of`] does.
+    pub async fn session_holds(
+        &self,
+        session: &SessionToken,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        Ok(self.inner.store.session(&session.hash(), now, now - SESSION_IDLE).await?.is_some())
+    }
+
     pub async fn sign_out(&self, session: &SessionToken, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.inner.store.end_session(&session.hash(), now).await
     }

@@ -80,6 +80,14 @@ impl Registry {
         self.lock().get(endpoint).is_some_and(|line| line.stream.is_some())
     }
 
+    pub(crate) fn connected(&self) -> Vec<String> {
+        self.lock()
+            .iter()
+            .filter(|(_, line)| line.stream.is_some())
+            .map(|(endpoint, _)| endpoint.to_string())
+            .collect()
+    }
+
     /// Takes the stream away from an endpoint that may not have one any more.
     pub(crate) fn drop_stream(&self, endpoint: &EndpointId) {
         if let Some(line) = self.lock().get_mut(endpoint) {

@@ -33,7 +33,7 @@ pub async fn result(State(strike): State<Strike>, signed: Signed) -> Result<Json
 /// `POST /telemetry`
 pub async fn telemetry(State(strike): State<Strike>, signed: Signed) -> Result<Json<Value>, ApiError> {
     let telemetry: Telemetry = signed.json()?;
-    strike.telemetry(&signed.endpoint, &telemetry, clock::now()).await?;
+    strike.telemetry(&signed.endpoint, telemetry, clock::now()).await?;
     Ok(recorded())
 }
 

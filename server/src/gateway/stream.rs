@@ -12,7 +12,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use voltaxe_orchestrator::{
-    Strike,
+    Strike, StrikeError,
     enrolment::new_secret,
     model::Channel,
     strike::{AgentError, StreamHandle},
@@ -59,13 +59,20 @@ async fn serve(state: &AppState, socket: &mut WebSocket) -> &'static str {
         Err(_) => return "no hello within 10 s",
     };
     tracing::info!(endpoint = %handle.endpoint, "{} opened its stream", handle.endpoint);
-    if let Err(error) = state.strike.offer_on_stream(&handle.endpoint, true, clock::now()).await {
+    if let Err(error) = catch_up(&state.strike, &handle.endpoint).await {
         tracing::warn!(endpoint = %handle.endpoint, %error, "what waits for {} could not be offered: {error}", handle.endpoint);
     }
     let why = talk(state, socket, &mut handle).await;
     state.strike.close_stream(&handle);
     tracing::info!(endpoint = %handle.endpoint, why, "the stream of {} ended: {why}", handle.endpoint);
     why
+}
+
+/// Everything that waits for this agent: questions about what it has, and what it does not have yet.
+async fn catch_up(strike: &Strike, endpoint: &EndpointId) -> Result<(), StrikeError> {
+    strike.ask_on_stream(endpoint).await?;
+    strike.offer_on_stream(endpoint, true, clock::now()).await?;
+    Ok(())
 }
 
 enum Turned {
@@ -167,7 +174,7 @@ async fn hear(
             let command_id = result.command_id;
             match strike.result(endpoint, result, Channel::Stream, now).await {
                 // A command that this server never issued: told as recorded, or the agent would report it for ever.
-                Ok(_) | Err(AgentError::Strike(voltaxe_orchestrator::StrikeError::UnknownCommand(_))) => {
+                Ok(_) | Err(AgentError::Strike(StrikeError::UnknownCommand(_))) => {
                     send(socket, &ServerFrame::ResultRecorded { command_id })
                         .await
                         .map_err(|()| "it does not take frames")?;
@@ -176,16 +183,13 @@ async fn hear(
                 Err(error) => Err(error),
             }
         }
-        AgentFrame::Telemetry(telemetry) => strike.telemetry(endpoint, &telemetry, now).await,
+        AgentFrame::Telemetry(telemetry) => strike.telemetry(endpoint, *telemetry, now).await,
         AgentFrame::Rejected { reason } => {
             let reason: String = reason.chars().take(300).collect();
             tracing::warn!(%endpoint, reason, "{endpoint} threw an envelope away: {reason}");
             Ok(())
         }
-        AgentFrame::NotKnown { command_id } => {
-            tracing::warn!(%endpoint, command_id = command_id.0, "{endpoint} does not know command {command_id}");
-            Ok(())
-        }
+        AgentFrame::NotKnown { command_id } => strike.not_known(endpoint, command_id, now).await,
         AgentFrame::Hello { .. } => return Err("it said hello twice"),
         AgentFrame::Unknown => {
             tracing::debug!(%endpoint, "a frame of a kind this version does not know");

@@ -120,9 +120,9 @@ impl Watcher {
     }
 
     async fn session_ended(&self) -> bool {
-        let operator = self.state.operators.operator_of(&self.signed_in.session, clock::now()).await;
+        let holds = self.state.operators.session_holds(&self.signed_in.session, clock::now()).await;
         // A database that is away ends nobody's session.
-        matches!(operator, Ok(None))
+        matches!(holds, Ok(false))
     }
 }
 

@@ -24,7 +24,7 @@ pub async fn page(State(state): State<AppState>, request: Request) -> Response {
         Err(error) => return error.into_response(),
     };
     let options = state.leptos.clone();
-    let render = leptos_axum::render_app_to_stream_in_order_with_context(
+    let render = leptos_axum::render_app_async_with_context(
         move || {
             provide_context(caller.clone());
             headers::page_policy();

@@ -23,6 +23,8 @@ pub struct NewCommand<'a> {
     pub created_by: &'a str,
     pub reason: &'a str,
     pub expires_at: DateTime<Utc>,
+    /// Set when it will be pushed at once: it counts as handed out from its first moment on disk.
+    pub leased_until: Option<DateTime<Utc>>,
     /// The browser's key of the click.
     pub idempotency_key: Option<Uuid>,
 }

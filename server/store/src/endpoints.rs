@@ -1,8 +1,5 @@
 use chrono::{DateTime, Utc};
-use sqlx::types::Json;
-use voltaxe_protocol::{
-    CommandId, EndpointId, Epoch, HostFacts, IsolationObservation, ObservedIsolation, Telemetry,
-};
+use voltaxe_protocol::{CommandId, EndpointId, Epoch, HostFacts, IsolationObservation, ObservedIsolation};
 
 use crate::{
     Store, StoreError,
@@ -31,7 +28,7 @@ macro_rules! endpoint_rows {
                       t.isolation_state AS "isolation_state?", t.isolation_generation AS "isolation_generation?",
                       t.isolation_detail AS "isolation_detail?",
                       t.isolation_observed_at AS "isolation_observed_at?",
-                      t.isolation_received_at AS "isolation_received_at?", t.body AS "body?: Json<Telemetry>"
+                      t.isolation_received_at AS "isolation_received_at?", t.body AS "body?"
                FROM endpoints e
                LEFT JOIN desired_isolation d ON d.endpoint_id = e.id
                LEFT JOIN telemetry_latest t ON t.endpoint_id = e.id "#
@@ -113,6 +110,17 @@ impl Store {
         .execute(&self.durable)
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Those of `connected` that may not speak any more.
+    #[tracing::instrument(name = "db.endpoint.inactive", skip_all, err(level = "debug"))]
+    pub async fn inactive_of(&self, connected: &[String]) -> Result<Vec<EndpointId>, StoreError> {
+        sqlx::query_scalar!("SELECT id FROM endpoints WHERE id = ANY($1) AND status <> 'active'", connected)
+            .fetch_all(&self.durable)
+            .await?
+            .into_iter()
+            .map(|id| crate::commands::endpoint_id("endpoints", id))
+            .collect()
     }
 
     /// Writes the last-seen times that gathered in memory, in one statement.
@@ -229,7 +237,7 @@ struct EndpointRow {
     isolation_detail: Option<String>,
     isolation_observed_at: Option<DateTime<Utc>>,
     isolation_received_at: Option<DateTime<Utc>>,
-    body: Option<Json<Telemetry>>,
+    body: Option<serde_json::Value>,
 }
 
 impl TryFrom<EndpointRow> for EndpointRecord {
@@ -284,7 +292,8 @@ impl TryFrom<EndpointRow> for EndpointRecord {
             os: row.os,
             desired,
             observed,
-            telemetry: row.body.map(|Json(telemetry)| telemetry),
+            // Written by another version, perhaps: what cannot be read is not shown, and hides nothing else.
+            telemetry: row.body.and_then(|body| serde_json::from_value(body).ok()),
         })
     }
 }

@@ -26,8 +26,9 @@ pub enum EnrolOutcome {
     },
     /// Unknown, used up or expired; nothing was changed.
     TokenInvalid,
-    /// This key was revoked: the agent must make a new one.
-    Revoked,
+    /// This key was enrolled before. An agent makes a new key for every enrolment, so this is a repeated request, by
+    /// whomever; nothing was changed.
+    KeyKnown,
 }
 
 impl Store {
@@ -69,8 +70,8 @@ impl Store {
         })
     }
 
-    /// Uses up one use of the token and writes the endpoint, in one transaction. A known key starts a new epoch, which
-    /// no command of an earlier one reaches; a machine or name that another key holds waits for approval.
+    /// Uses up one use of the token and writes the endpoint, in one transaction. A machine or name that another key
+    /// holds waits for approval.
     #[tracing::instrument(name = "db.endpoint.enrol", skip_all, err(level = "debug"))]
     pub async fn enrol(
         &self,
@@ -102,14 +103,10 @@ impl Store {
         .await?;
         let status = if taken { EndpointStatus::AwaitingApproval } else { EndpointStatus::Active };
         let row = sqlx::query!(
-            "INSERT INTO endpoints AS e
+            "INSERT INTO endpoints
                (id, hostname, epoch, public_key, machine_id, status, label, agent_version, os, enrolled_at)
              VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9)
-             ON CONFLICT (id) DO UPDATE SET
-               hostname = excluded.hostname, epoch = e.epoch + 1, machine_id = excluded.machine_id,
-               status = excluded.status, label = excluded.label, agent_version = excluded.agent_version,
-               os = excluded.os, enrolled_at = excluded.enrolled_at
-             WHERE e.status <> 'revoked'
+             ON CONFLICT (id) DO NOTHING
              RETURNING epoch, status",
             new.id.as_str(),
             new.hostname,
@@ -123,30 +120,7 @@ impl Store {
         )
         .fetch_optional(&mut *tx)
         .await?;
-        let Some(row) = row else { return Ok(EnrolOutcome::Revoked) };
-        // What was queued for an earlier enrolment of this key is never run.
-        sqlx::query!(
-            "WITH gone AS (DELETE FROM pending_commands WHERE endpoint_id = $1 RETURNING *)
-             INSERT INTO command_history
-               (id, hostname, command, params, status, created_at, delivered_at, created_by, priority, endpoint_id,
-                epoch, reason, not_before, expires_at, attempt, channel, started_at, batch_id, idempotency_key,
-                cancelled_by, finished_at)
-             SELECT id, hostname, command, params, 'cancelled', created_at, delivered_at, created_by, priority,
-                    endpoint_id, epoch, reason, not_before, expires_at, attempt, channel, started_at, batch_id,
-                    idempotency_key, 'enrolment', $2
-             FROM gone",
-            new.id.as_str(),
-            now
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "UPDATE desired_isolation SET state = 'cancelled', message = 'the host was enrolled again'
-             WHERE endpoint_id = $1 AND state IN ('pending', 'delivered')",
-            new.id.as_str()
-        )
-        .execute(&mut *tx)
-        .await?;
+        let Some(row) = row else { return Ok(EnrolOutcome::KeyKnown) };
         sqlx::query!(
             "INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, reason, detail)
              VALUES ($1, 'agent', 'endpoint.enrol', $2, $3, $4, $5)",

@@ -30,14 +30,20 @@ impl Store {
                ON CONFLICT (endpoint_id) DO UPDATE SET
                  observed_at = excluded.observed_at, received_at = excluded.received_at, body = excluded.body,
                  isolation_state = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
+                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
                    THEN excluded.isolation_state ELSE t.isolation_state END,
                  isolation_generation = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
+                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
                    THEN excluded.isolation_generation ELSE t.isolation_generation END,
                  isolation_detail = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
+                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
                    THEN excluded.isolation_detail ELSE t.isolation_detail END,
                  isolation_received_at = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
+                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
                    THEN excluded.isolation_received_at ELSE t.isolation_received_at END,
-                 isolation_observed_at = greatest(t.isolation_observed_at, excluded.isolation_observed_at)
+                 isolation_observed_at = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
+                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
+                   THEN excluded.isolation_observed_at ELSE t.isolation_observed_at END
              ), seen AS (
                UPDATE endpoints SET last_seen_at = $3, agent_version = $9, os = $10 WHERE id = $1
              )

@@ -97,3 +97,19 @@ async fn secrets_do_not_show_in_debug_output() {
     assert!(string.to_string().contains(&string.token));
     assert_eq!(string.to_string().parse::<EnrolString>().unwrap(), string);
 }
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_changes_nothing() {
+    let server = TestServer::start().await;
+    let string = server.enrol_string(5).await;
+    let (_, request) = enrol_request(&string, "web-01", "m1");
+    assert_eq!(enrol(&server, &request).await.status, 201);
+    let again = enrol(&server, &request).await;
+    assert_eq!((again.status, again.problem()), (409, "key-known"));
+    let known = server.store.endpoints().await.unwrap();
+    assert_eq!((known.len(), known[0].epoch.0), (1, 1));
+    let mut sql = server.sql().await;
+    let left: i32 =
+        sqlx::query_scalar("SELECT uses_left FROM enrolment_tokens").fetch_one(&mut sql).await.unwrap();
+    assert_eq!(left, 4, "and uses nothing up");
+}

@@ -134,3 +134,55 @@ async fn a_result_for_another_endpoints_command_changes_nothing() {
     assert_eq!((posted.status, posted.problem()), (404, "command-not-found"));
     assert!(server.store.endpoint(&victim.id).await.unwrap().unwrap().observed.is_none());
 }
+
+#[tokio::test]
+async fn an_agent_that_lost_what_it_acknowledged_is_asked_and_gets_it_again() {
+    let server = TestServer::start().await;
+    let mut agent = TestAgent::enrolled(&server, "web-01").await;
+    let who = server.signed_in(Role::Responder).await;
+    let click = server.post("/api/isolate", &who, &json!({ "hostname": "web-01" })).await;
+    let id = CommandId(click.body["command_id"].as_i64().unwrap());
+    let (mut socket, _) = agent.join(&server).await;
+    hear(&mut socket).await;
+    say(&mut socket, &AgentFrame::Receipt { command_id: id, attempt: 1 }).await;
+    until("the receipt", || async { server.store.command(id).await.unwrap().unwrap().delivered_at }).await;
+    drop(socket);
+    let (mut socket, _) = agent.join(&server).await;
+    assert_eq!(hear(&mut socket).await, ServerFrame::Query { command_id: id });
+    say(&mut socket, &AgentFrame::NotKnown { command_id: id }).await;
+    let ServerFrame::Command { envelope, attempt } = hear(&mut socket).await else {
+        panic!("expected it again")
+    };
+    assert_eq!((agent.open(&envelope).id, attempt), (id, 2));
+}
+
+#[tokio::test]
+async fn what_was_pushed_cannot_be_cancelled() {
+    let server = TestServer::start().await;
+    let mut agent = TestAgent::enrolled(&server, "web-01").await;
+    let (_socket, _) = agent.join(&server).await;
+    let who = server.signed_in(Role::Responder).await;
+    let click = server.post("/api/isolate", &who, &json!({ "hostname": "web-01" })).await;
+    let cancel = format!("/api/commands/{}/cancel", click.body["command_id"]);
+    let answer = server.post(&cancel, &who, &json!({})).await;
+    assert_eq!((answer.status, answer.problem()), (409, "conflict"));
+}
+
+#[tokio::test]
+async fn a_revoked_endpoints_stream_is_closed() {
+    let server = TestServer::start().await;
+    let mut first = TestAgent::enrolled(&server, "web-01").await;
+    let (mut socket, _) = first.join(&server).await;
+    let second = TestAgent::enrolled(&server, "web-01").await;
+    let now = voltaxe_server::clock::now();
+    server.store.approve_endpoint(&second.id, "console", now).await.unwrap().unwrap();
+    server.strike.sweep(now).await.unwrap();
+    let ended = async {
+        while let Some(Ok(message)) = futures::StreamExt::next(&mut socket).await {
+            if message.is_close() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("closed within 20 s");
+}

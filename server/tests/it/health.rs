@@ -46,3 +46,13 @@ async fn unknown_addresses_and_methods_answer_a_problem() {
     let answer = server.post("/rpc/no_such_function", &As::nobody(), &serde_json::json!({})).await;
     assert_eq!((answer.status, answer.problem()), (404, "not-found"));
 }
+
+#[tokio::test]
+async fn the_page_of_an_endpoint_that_does_not_exist_is_not_found() {
+    let server = TestServer::start().await;
+    let who = server.signed_in(voltaxe_orchestrator::authority::Role::Viewer).await;
+    for id in ["ep_00000000000000000000000000000000", "nonsense"] {
+        assert_eq!(server.get(&format!("/endpoints/{id}"), &who).await.status, 404, "{id}");
+    }
+    assert_eq!(server.get("/", &who).await.status, 200);
+}

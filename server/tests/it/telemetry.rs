@@ -35,3 +35,25 @@ async fn an_older_observation_does_not_replace_a_newer_one() {
     let known = server.store.endpoint(&agent.id).await.unwrap().unwrap();
     assert_eq!(known.observed.unwrap().isolation.state, ObservedIsolation::Isolated);
 }
+
+#[tokio::test]
+async fn a_host_whose_clock_was_set_back_is_believed_again() {
+    use sqlx::Executor as _;
+
+    let server = TestServer::start().await;
+    let agent = TestAgent::enrolled(&server, "web-01").await;
+    let mut ahead = agent.telemetry(ObservedIsolation::Isolated);
+    ahead.isolation.observed_at += chrono::TimeDelta::hours(1);
+    agent.post(&server, "/telemetry", &serde_json::to_value(ahead).unwrap()).await;
+    // As if some time had gone by.
+    let mut sql = server.sql().await;
+    sql.execute(
+        "UPDATE telemetry_latest SET isolation_received_at = isolation_received_at - interval '11 seconds'",
+    )
+    .await
+    .unwrap();
+    let corrected = serde_json::to_value(agent.telemetry(ObservedIsolation::NotIsolated)).unwrap();
+    agent.post(&server, "/telemetry", &corrected).await;
+    let known = server.store.endpoint(&agent.id).await.unwrap().unwrap();
+    assert_eq!(known.observed.unwrap().isolation.state, ObservedIsolation::NotIsolated);
+}

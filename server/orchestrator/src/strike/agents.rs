@@ -9,13 +9,9 @@ use voltaxe_store::{AuditEntry, EnrolOutcome, NewEndpoint, RecordedResult};
 
 use super::{StreamHandle, Strike};
 use crate::{
-    StrikeError, enrolment,
+    StrikeError, bounds, enrolment,
     model::{Channel, CommandRecord, EndpointStatus},
 };
-
-/// `data` of a result beyond this is not kept.
-const LARGEST_RESULT_DATA_BYTES: usize = 16 * 1024;
-const LONGEST_MESSAGE_CHARS: usize = 2000;
 
 /// Why an agent is turned away. Its key stays good: it keeps it and tries again later.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +20,9 @@ pub enum AgentError {
     Refused { reason: RefusalReason, detail: &'static str },
     #[error("the enrolment token is unknown, used up or expired; make a new one on the console")]
     EnrolmentTokenInvalid,
+    /// A repeated request: nothing was changed, and the token was not used.
+    #[error("this key is enrolled already; enrol with a new one (--replace)")]
+    KeyKnown,
     #[error("{field}: {problem}")]
     Invalid { field: &'static str, problem: String },
     #[error(transparent)]
@@ -74,10 +73,8 @@ impl Strike {
         let (epoch, status) = match self.inner.store.enrol(&enrolment::hash(&proof.token), &new, now).await? {
             EnrolOutcome::Enrolled { epoch, status } => (epoch, status),
             EnrolOutcome::TokenInvalid => return Err(AgentError::EnrolmentTokenInvalid),
-            EnrolOutcome::Revoked => return Err(refused(RefusalReason::Revoked)),
+            EnrolOutcome::KeyKnown => return Err(AgentError::KeyKnown),
         };
-        // A stream of the earlier epoch must not go on.
-        self.inner.registry.drop_stream(&id);
         self.changed(&id);
         let grant = EnrolmentGrant {
             endpoint_id: id,
@@ -174,6 +171,22 @@ impl Strike {
         Ok(())
     }
 
+    /// The agent does not have a command that it once acknowledged (its journal was damaged): it is offered again.
+    pub async fn not_known(
+        &self,
+        endpoint: &EndpointId,
+        id: CommandId,
+        now: DateTime<Utc>,
+    ) -> Result<(), AgentError> {
+        self.inner.registry.saw_message(endpoint, now);
+        if let Some(record) = self.inner.store.take_receipt_back(endpoint, id).await? {
+            tracing::warn!(%endpoint, command_id = id.0, "{endpoint} has lost command {id}; it is offered again");
+            self.announce(&record);
+            self.offer_on_stream(endpoint, false, now).await?;
+        }
+        Ok(())
+    }
+
     /// The agent has begun with it.
     pub async fn started(
         &self,
@@ -202,7 +215,7 @@ impl Strike {
             .as_ref()
             .and_then(|data| serde_json::from_value::<IsolationOutcome>(data.clone()).ok())
             .map(|outcome| outcome.observation);
-        bound(&mut result);
+        bounds::result(&mut result);
         let recorded =
             self.inner.store.record_result(endpoint, &result, observed.as_ref(), channel, now).await?;
         match recorded {
@@ -243,11 +256,12 @@ impl Strike {
     pub async fn telemetry(
         &self,
         endpoint: &EndpointId,
-        telemetry: &Telemetry,
+        mut telemetry: Telemetry,
         now: DateTime<Utc>,
     ) -> Result<(), AgentError> {
         self.inner.registry.saw_message(endpoint, now);
-        self.inner.store.record_telemetry(endpoint, telemetry, now).await?;
+        bounds::telemetry(&mut telemetry);
+        self.inner.store.record_telemetry(endpoint, &telemetry, now).await?;
         self.changed(endpoint);
         Ok(())
     }
@@ -255,21 +269,6 @@ impl Strike {
     /// Any other sign of life.
     pub fn saw(&self, endpoint: &EndpointId, now: DateTime<Utc>) {
         self.inner.registry.saw_message(endpoint, now);
-    }
-}
-
-fn bound(result: &mut CommandResult) {
-    if result.message.chars().count() > LONGEST_MESSAGE_CHARS {
-        result.message = result.message.chars().take(LONGEST_MESSAGE_CHARS).collect();
-    }
-    // Postgres text and jsonb hold no NUL.
-    result.message.retain(|c| c != '\0');
-    let fits = result.data.as_ref().is_none_or(|data| {
-        let text = data.to_string();
-        text.len() <= LARGEST_RESULT_DATA_BYTES && !text.contains("\\u0000")
-    });
-    if !fits {
-        result.data = Some(serde_json::json!({ "left_out": "too large, or not storable" }));
     }
 }
 

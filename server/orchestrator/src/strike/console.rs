@@ -187,12 +187,13 @@ impl Strike {
             created_by: by,
             reason: &reason,
             expires_at: now + self.inner.config.command_lifetime,
+            leased_until: self.inner.registry.has_stream(&endpoint).then(|| now + self.inner.config.lease),
             idempotency_key: request.idempotency_key,
         };
         match self.inner.store.enqueue(&new, now).await? {
             Enqueue::New(record) => {
                 self.announce(&record);
-                let method = self.dispatch(&record, now);
+                let method = self.dispatch(&record);
                 Ok(Accepted { command_id: record.id, status: record.status, method, existing: false })
             }
             Enqueue::Repeated(record) | Enqueue::AlreadyWanted(record) => Ok(Accepted {

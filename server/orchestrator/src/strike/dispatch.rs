@@ -13,20 +13,33 @@ use crate::{
 
 impl Strike {
     /// Pushes a command that has just been committed, from memory. Without a stream it waits for the agent's poll.
-    pub(super) fn dispatch(&self, record: &CommandRecord, now: DateTime<Utc>) -> Method {
-        let attempt = record.attempt + 1;
-        let Some(envelope) = self.sealed(record) else { return Method::Polling };
-        if !self.inner.registry.push(&record.endpoint_id, ServerFrame::Command { attempt, envelope }) {
-            return Method::Polling;
+    pub(super) fn dispatch(&self, record: &CommandRecord) -> Method {
+        let pushed = record.attempt > 0
+            && self.sealed(record).is_some_and(|envelope| {
+                let frame = ServerFrame::Command { attempt: record.attempt, envelope };
+                self.inner.registry.push(&record.endpoint_id, frame)
+            });
+        if pushed {
+            return Method::Stream;
         }
-        let (strike, id, leased_until) = (self.clone(), record.id, now + self.inner.config.lease);
-        // Not waited for: the push is on its way, and losing this mark only offers the command once more.
-        tokio::spawn(async move {
-            if let Err(error) = strike.inner.store.mark_pushed(id, leased_until).await {
-                tracing::warn!(command_id = id.0, %error, "the hand-out of command {id} could not be noted: {error}");
-            }
-        });
-        Method::Stream
+        if record.attempt > 0 {
+            // The stream ended in between. Not waited for: losing this only makes the poll wait for the lease.
+            let (strike, id) = (self.clone(), record.id);
+            tokio::spawn(async move {
+                if let Err(error) = strike.inner.store.end_lease(id).await {
+                    tracing::warn!(command_id = id.0, %error, "the lease of command {id} could not be ended: {error}");
+                }
+            });
+        }
+        Method::Polling
+    }
+
+    /// Asks the agent what became of the commands it has acknowledged and not answered.
+    pub async fn ask_on_stream(&self, endpoint: &EndpointId) -> Result<(), StrikeError> {
+        for command_id in self.inner.store.unanswered(endpoint).await? {
+            self.inner.registry.push(endpoint, ServerFrame::Query { command_id });
+        }
+        Ok(())
     }
 
     /// Offers what is due on the endpoint's stream. `renew`: also what is on offer already, for a new stream.

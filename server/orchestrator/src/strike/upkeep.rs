@@ -29,6 +29,9 @@ impl Strike {
                     self.inner.events.publish(Change::Endpoint(std::sync::Arc::new(view)));
                 }
                 Ok(None) => {}
+                Err(error) if !error.is_unavailable() => {
+                    tracing::error!(%endpoint, %error, "the new state of {endpoint} cannot be told: {error}");
+                }
                 Err(error) => {
                     // Told once the database is back: the caller waits and calls again.
                     self.changed(&endpoint);
@@ -45,10 +48,14 @@ impl Strike {
             tracing::info!(command_id = id.0, "command {id} for {hostname} expired without an answer");
             self.announce(&record);
         }
-        for endpoint in self.inner.store.overdue_endpoints(now).await? {
-            if self.inner.registry.has_stream(&endpoint) {
-                self.offer_on_stream(&endpoint, false, now).await?;
-            }
+        let connected = self.inner.registry.connected();
+        // Revoked by the console while its stream was open.
+        for endpoint in self.inner.store.inactive_of(&connected).await? {
+            self.inner.registry.drop_stream(&endpoint);
+            self.changed(&endpoint);
+        }
+        for endpoint in self.inner.store.overdue_endpoints(&connected, now).await? {
+            self.offer_on_stream(&endpoint, false, now).await?;
         }
         for endpoint in self.inner.registry.take_lapsed_polls(now) {
             self.changed(&endpoint);

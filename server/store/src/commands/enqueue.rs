@@ -11,15 +11,20 @@ impl Store {
     /// callers at once for the same host make one command.
     #[tracing::instrument(name = "db.command.enqueue", skip_all, err(level = "debug"))]
     pub async fn enqueue(&self, new: &NewCommand<'_>, now: DateTime<Utc>) -> Result<Enqueue, StoreError> {
-        match self.insert(new, now).await {
-            Ok(Some(record)) => Ok(Enqueue::New(record)),
-            Ok(None) => self.existing(new).await,
-            // Another request with the same key committed in between.
-            Err(StoreError::Taken { constraint }) if constraint == "idempotency_keys_pkey" => {
-                self.existing(new).await
+        // The state can change between the two statements, by an opposite click or a result: then once more.
+        for _ in 0..3 {
+            match self.insert(new, now).await {
+                Ok(Some(record)) => return Ok(Enqueue::New(record)),
+                // Another request with the same key committed in between.
+                Ok(None) => {}
+                Err(StoreError::Taken { constraint }) if constraint == "idempotency_keys_pkey" => {}
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
+            if let Some(existing) = self.existing(new).await? {
+                return Ok(existing);
+            }
         }
+        Ok(Enqueue::NoSuchEndpoint)
     }
 
     async fn insert(
@@ -27,7 +32,8 @@ impl Store {
         new: &NewCommand<'_>,
         now: DateTime<Utc>,
     ) -> Result<Option<CommandRecord>, StoreError> {
-        // The row lock that ON CONFLICT takes on desired_isolation puts simultaneous clicks in order.
+        // The row lock that ON CONFLICT takes on desired_isolation puts simultaneous clicks in order; the id is taken under
+        // it, so that the newest wish has the greatest id.
         let row = command_rows!(
             "WITH target AS (
                SELECT id, hostname, epoch FROM endpoints
@@ -38,11 +44,12 @@ impl Store {
                  (endpoint_id, command_id, direction, state, created_by, created_at, reason, expires_at)
                SELECT id, nextval('command_ids'), $2, 'pending', $6, $10, $7, $8 FROM target
                ON CONFLICT (endpoint_id) DO UPDATE SET
-                 command_id = excluded.command_id, direction = excluded.direction, state = 'pending',
+                 command_id = nextval('command_ids'), direction = excluded.direction, state = 'pending',
                  created_by = excluded.created_by, created_at = excluded.created_at, reason = excluded.reason,
                  expires_at = excluded.expires_at, message = NULL
                WHERE d.direction <> excluded.direction
                   OR d.state NOT IN ('pending', 'delivered', 'executed')
+                  OR NOT EXISTS (SELECT FROM commands c WHERE c.id = d.command_id)
                   OR (d.state = 'executed' AND NOT EXISTS (
                         SELECT FROM telemetry_latest t WHERE t.endpoint_id = d.endpoint_id
                            AND t.isolation_state =
@@ -51,9 +58,9 @@ impl Store {
              ), queued AS (
                INSERT INTO pending_commands
                  (id, hostname, command, params, status, created_at, created_by, priority, endpoint_id, epoch, reason,
-                  expires_at, idempotency_key)
+                  expires_at, idempotency_key, attempt, leased_until)
                SELECT slot.command_id, target.hostname, $3, $4, 'pending', $10, $6, $5, target.id, target.epoch, $7,
-                      $8, $9
+                      $8, $9, CASE WHEN $11::timestamptz IS NULL THEN 0 ELSE 1 END, $11
                FROM slot, target
                RETURNING *
              ), keyed AS (
@@ -74,13 +81,14 @@ impl Store {
             new.expires_at,
             new.idempotency_key,
             now,
+            new.leased_until,
         )
         .fetch_optional(&self.durable)
         .await?;
         row.map(CommandRecord::try_from).transpose()
     }
 
-    async fn existing(&self, new: &NewCommand<'_>) -> Result<Enqueue, StoreError> {
+    async fn existing(&self, new: &NewCommand<'_>) -> Result<Option<Enqueue>, StoreError> {
         if let Some(key) = new.idempotency_key {
             let known = sqlx::query!(
                 "SELECT endpoint_id, command, command_id FROM idempotency_keys WHERE operator = $1 AND key = $2",
@@ -91,26 +99,23 @@ impl Store {
             .await?;
             if let Some(known) = known {
                 if known.endpoint_id != new.endpoint_id.as_str() || known.command != new.command {
-                    return Ok(Enqueue::KeyReused);
+                    return Ok(Some(Enqueue::KeyReused));
                 }
-                return match self.command(CommandId(known.command_id)).await? {
-                    Some(record) => Ok(Enqueue::Repeated(record)),
-                    None => Ok(Enqueue::KeyReused),
-                };
+                let known = self.command(CommandId(known.command_id)).await?;
+                return Ok(Some(known.map_or(Enqueue::KeyReused, Enqueue::Repeated)));
             }
         }
         let wanted = sqlx::query_scalar!(
             "SELECT d.command_id FROM desired_isolation d JOIN endpoints e ON e.id = d.endpoint_id
-             WHERE d.endpoint_id = $1 AND e.status = 'active'",
-            new.endpoint_id.as_str()
+             WHERE d.endpoint_id = $1 AND d.direction = $2 AND e.status = 'active'",
+            new.endpoint_id.as_str(),
+            direction_word(new.direction)
         )
         .fetch_optional(&self.durable)
         .await?;
         match wanted {
-            Some(id) => {
-                Ok(self.command(CommandId(id)).await?.map_or(Enqueue::NoSuchEndpoint, Enqueue::AlreadyWanted))
-            }
-            None => Ok(Enqueue::NoSuchEndpoint),
+            Some(id) => Ok(self.command(CommandId(id)).await?.map(Enqueue::AlreadyWanted)),
+            None => Ok(None),
         }
     }
 }

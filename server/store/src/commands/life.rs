@@ -38,35 +38,77 @@ impl Store {
             leased_until,
             renew,
         )
-        .fetch_all(&self.relaxed)
+        .fetch_all(&self.durable)
         .await?
         .into_iter()
         .map(CommandRecord::try_from)
         .collect()
     }
 
-    /// Notes that a command was pushed from memory. Losing this in a crash only makes it be offered again.
-    #[tracing::instrument(name = "db.command.mark_pushed", skip_all, err(level = "debug"))]
-    pub async fn mark_pushed(&self, id: CommandId, leased_until: DateTime<Utc>) -> Result<(), StoreError> {
+    /// Ends the lease of a command that could not be pushed after all, so that the next poll gets it.
+    #[tracing::instrument(name = "db.command.end_lease", skip_all, err(level = "debug"))]
+    pub async fn end_lease(&self, id: CommandId) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE pending_commands SET attempt = attempt + 1, leased_until = $2 WHERE id = $1 AND status = 'pending'",
-            id.0,
-            leased_until
+            "UPDATE pending_commands SET leased_until = NULL WHERE id = $1 AND status = 'pending'",
+            id.0
         )
         .execute(&self.relaxed)
         .await?;
         Ok(())
     }
 
-    /// Endpoints with a command whose lease ran out or whose time has come, for the sweep.
+    /// Commands that the agent has acknowledged and not answered, oldest first, at most 32.
+    #[tracing::instrument(name = "db.command.unanswered", skip_all, err(level = "debug"))]
+    pub async fn unanswered(&self, endpoint: &EndpointId) -> Result<Vec<CommandId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            "SELECT id FROM pending_commands WHERE endpoint_id = $1 AND status = 'delivered' ORDER BY id LIMIT 32",
+            endpoint.as_str()
+        )
+        .fetch_all(&self.durable)
+        .await?;
+        Ok(ids.into_iter().map(CommandId).collect())
+    }
+
+    /// The agent says that it does not have it after all: it waits again.
+    #[tracing::instrument(name = "db.command.take_receipt_back", skip_all, err(level = "debug"))]
+    pub async fn take_receipt_back(
+        &self,
+        endpoint: &EndpointId,
+        id: CommandId,
+    ) -> Result<Option<CommandRecord>, StoreError> {
+        command_rows!(
+            "WITH back AS (
+               UPDATE pending_commands
+               SET status = 'pending', delivered_at = NULL, started_at = NULL, leased_until = NULL, channel = NULL
+               WHERE id = $1 AND endpoint_id = $2 AND status = 'delivered'
+               RETURNING *
+             ), desired AS (
+               UPDATE desired_isolation SET state = 'pending' WHERE command_id = $1 AND endpoint_id = $2
+                 AND state = 'delivered'
+             )",
+            "FROM (SELECT *, NULL::text AS cancelled_by, NULL::timestamptz AS finished_at FROM back) AS b",
+            id.0,
+            endpoint.as_str(),
+        )
+        .fetch_optional(&self.durable)
+        .await?
+        .map(CommandRecord::try_from)
+        .transpose()
+    }
+
+    /// Those of `connected` with a command whose lease ran out or whose time has come, for the sweep.
     #[tracing::instrument(name = "db.command.overdue", skip_all, err(level = "debug"))]
-    pub async fn overdue_endpoints(&self, now: DateTime<Utc>) -> Result<Vec<EndpointId>, StoreError> {
+    pub async fn overdue_endpoints(
+        &self,
+        connected: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<EndpointId>, StoreError> {
         sqlx::query_scalar!(
             "SELECT DISTINCT endpoint_id FROM pending_commands
              WHERE status = 'pending' AND expires_at > $1 AND (not_before IS NULL OR not_before <= $1)
-               AND (leased_until IS NULL OR leased_until <= $1)
-             LIMIT 1000",
-            now
+               AND (leased_until IS NULL OR leased_until <= $1) AND endpoint_id = ANY($2)",
+            now,
+            connected
         )
         .fetch_all(&self.relaxed)
         .await?
@@ -173,6 +215,7 @@ impl Store {
                  isolation_observed_at = excluded.isolation_observed_at,
                  isolation_received_at = excluded.isolation_received_at
                WHERE t.isolation_observed_at <= excluded.isolation_observed_at
+                  OR t.isolation_received_at < $6::timestamptz - interval '10 seconds'
              ), audited AS (
                INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, command_id, reason)
                SELECT $6, 'agent', 'command.' || $3, endpoint_id, hostname, id, $5 FROM filed
@@ -281,4 +324,3 @@ impl Store {
         .collect()
     }
 }
-
