@@ -10,7 +10,7 @@ import { type Lab, ROOT } from "../support/lab.ts";
 import { settle } from "../support/settle.ts";
 import { click, type Click, watchEvents } from "./browser.ts";
 import { commits, journalWrites, stages } from "./floor.ts";
-import { HttpOperator } from "./http.ts";
+import { HttpOperator, type Order } from "./http.ts";
 import { type Spread, spread } from "./statistics.ts";
 
 const CLICKS = Number(process.env.BENCH_CLICKS ?? 200);
@@ -40,7 +40,8 @@ test("click to executed-and-shown", async ({ page, lab }) => {
     commit,
     journal,
     floor: commit.p50 + journal.p50 + commit.p50,
-    http: spread(http),
+    http: spread(http.map(({ told }) => told)),
+    httpAnswered: spread(http.map(({ answered }) => answered)),
     httpDelivered: spread(httpStages.delivered),
     httpExecuted: spread(httpStages.executed),
     click: spread(clicks.map(({ shown }) => shown)),
@@ -62,11 +63,11 @@ function measureFloor(lab: Lab): { commit: number[]; journal: number[] } {
   return { commit: commits(lab), journal: journalWrites(lab) };
 }
 
-async function measureHttp(page: Page, lab: Lab): Promise<number[]> {
+async function measureHttp(page: Page, lab: Lab): Promise<Order[]> {
   const cookies = await page.context().cookies();
   const operator = new HttpOperator(lab, cookies.map(({ name, value }) => `${name}=${value}`).join("; "));
   await operator.watch();
-  const samples: number[] = [];
+  const samples: Order[] = [];
   try {
     for (let round = 0; round < CLICKS + WARM_UP; round++) {
       await setTimeout(PAUSE_MS);
@@ -91,7 +92,7 @@ async function measureBrowser(page: Page): Promise<Click[]> {
   return samples.slice(WARM_UP);
 }
 
-type Measured = "commit" | "journal" | "http" | "httpDelivered" | "httpExecuted" | "click" | "clickDelivered" | "clickExecuted" | "clickAnswered" | "clickTold";
+type Measured = "commit" | "journal" | "http" | "httpAnswered" | "httpDelivered" | "httpExecuted" | "click" | "clickDelivered" | "clickExecuted" | "clickAnswered" | "clickTold";
 type Results = Record<Measured, Spread> & { floor: number };
 
 function report(results: Results): void {
@@ -106,6 +107,7 @@ function report(results: Results): void {
     part("J: one journal record (append + fdatasync)", results.journal),
     line("floor: the click's commit + J + the result's commit", [floor.toFixed(2)]),
     whole("HTTP: order to event", results.http),
+    part("  order to its answer", results.httpAnswered),
     part("  the server's notes: created to delivered", results.httpDelivered),
     part("  the server's notes: delivered to executed", results.httpExecuted),
     whole("browser: click to badge", results.click),

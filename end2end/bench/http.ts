@@ -9,6 +9,11 @@ interface EndpointEvent {
   observed: { state: string } | null;
 }
 
+export interface Order {
+  answered: number;
+  told: number;
+}
+
 /** One watcher of `/events`, and one kept-alive connection for orders. */
 export class HttpOperator {
   private readonly agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -45,8 +50,8 @@ export class HttpOperator {
     });
   }
 
-  /** Milliseconds from the request until an event shows that `hostname` observed `wanted`. */
-  async order(path: "/api/isolate" | "/api/restore", hostname: string, wanted: string): Promise<number> {
+  /** Milliseconds from the request to its answer, and until an event shows that `hostname` observed `wanted`. */
+  async order(path: "/api/isolate" | "/api/restore", hostname: string, wanted: string): Promise<Order> {
     const body = JSON.stringify({ hostname, reason: "bench" });
     const shown = new Promise<number>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`no event showed ${hostname} ${wanted} within 10 s`)), 10_000);
@@ -57,8 +62,8 @@ export class HttpOperator {
       };
     });
     const start = performance.now();
-    const [end] = await Promise.all([shown, this.post(path, body)]);
-    return end - start;
+    const [told, answered] = await Promise.all([shown, this.post(path, body)]);
+    return { answered: answered - start, told: told - start };
   }
 
   close(): void {
@@ -67,7 +72,7 @@ export class HttpOperator {
     this.agent.destroy();
   }
 
-  private post(path: string, body: string): Promise<void> {
+  private post(path: string, body: string): Promise<number> {
     return new Promise((resolve, reject) => {
       const headers = {
         cookie: this.cookie,
@@ -78,7 +83,7 @@ export class HttpOperator {
       const request = http.request(this.lab.url + path, { method: "POST", agent: this.agent, headers }, (response) => {
         let text = "";
         response.on("data", (chunk: Buffer) => (text += chunk));
-        response.on("end", () => (response.statusCode! < 300 ? resolve() : reject(new Error(`${path}: ${response.statusCode} ${text}`))));
+        response.on("end", () => (response.statusCode! < 300 ? resolve(performance.now()) : reject(new Error(`${path}: ${response.statusCode} ${text}`))));
       });
       request.on("error", reject);
       request.end(body);

@@ -50,7 +50,13 @@ impl Store {
         let options = PgConnectOptions::from_str(url)
             .map_err(StoreError::from)?
             .application_name("voltaxe-server")
-            .options([("statement_timeout", STATEMENT_TIMEOUT), ("timezone", "UTC")]);
+            .options([
+                ("statement_timeout", STATEMENT_TIMEOUT),
+                ("timezone", "UTC"),
+                // Our statements are few and find their rows by key: planning each anew costs more than running it.
+                ("plan_cache_mode", "force_generic_plan"),
+                ("jit", "off"),
+            ]);
         let pool = |size| {
             PgPoolOptions::new()
                 .max_connections(size)
