@@ -12,13 +12,15 @@ die() {
   exit 1
 }
 
+# Found while this file is read: later the caller may stand in another directory.
+LIB_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
 # quiet NAME COMMAND..: runs the command with its output in target/setup-log/NAME.log; prints a dot every 5 s, and the
 # log's end on failure.
 quiet() {
-  local name=$1 root log status=0 ticker
+  local name=$1 log status=0 ticker
   shift
-  root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-  log=$root/target/setup-log/$name.log
+  log=$LIB_ROOT/target/setup-log/$name.log
   mkdir -p "${log%/*}"
   (while sleep 5; do printf . >&2; done) &
   ticker=$!

@@ -4,8 +4,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use voltaxe_protocol::{
-    AgentFrame, CommandOrder, CommandResult, CommandState, EnrolRequest, EnrolmentGrant, HelloClaims, IsolationOutcome,
-    ObservedIsolation, PollResponse, Problem, RefusalReason, ServerFrame, Telemetry,
+    AgentFrame, CommandOrder, CommandResult, CommandState, EnrolRequest, EnrolmentGrant, HelloClaims,
+    IsolationOutcome, ObservedIsolation, PollResponse, Problem, RefusalReason, ServerFrame, Telemetry,
 };
 
 fn golden<T: Serialize + DeserializeOwned>(fixture: &str) -> T {
@@ -53,15 +53,24 @@ fn the_seeds_result_is_read_as_it_was_printed() {
                     "data": { "isolated": true, "timestamp": "2024-01-15T10:30:00Z" } }"#;
     let result: CommandResult = serde_json::from_str(seed).unwrap();
     assert!(result.success);
-    assert!(serde_json::from_value::<IsolationOutcome>(result.data.unwrap()).is_err(), "without what was observed");
+    assert!(
+        serde_json::from_value::<IsolationOutcome>(result.data.unwrap()).is_err(),
+        "without what was observed"
+    );
 }
 
 #[test]
 fn unknown_words_are_read_where_nothing_is_done_by_them() {
-    assert_eq!(serde_json::from_value::<ServerFrame>(json!({ "type": "news" })).unwrap(), ServerFrame::Unknown);
+    assert_eq!(
+        serde_json::from_value::<ServerFrame>(json!({ "type": "news" })).unwrap(),
+        ServerFrame::Unknown
+    );
     assert_eq!(serde_json::from_value::<AgentFrame>(json!({ "type": "news" })).unwrap(), AgentFrame::Unknown);
     assert_eq!(serde_json::from_value::<CommandState>(json!("paused")).unwrap(), CommandState::Unknown);
-    assert_eq!(serde_json::from_value::<ObservedIsolation>(json!("half")).unwrap(), ObservedIsolation::Unknown);
+    assert_eq!(
+        serde_json::from_value::<ObservedIsolation>(json!("half")).unwrap(),
+        ObservedIsolation::Unknown
+    );
     assert_eq!(serde_json::from_value::<RefusalReason>(json!("tired")).unwrap(), RefusalReason::Unknown);
     let mut telemetry: Value = serde_json::from_str(fixture!("telemetry")).unwrap();
     telemetry["added_later"] = json!(1);

@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use voltaxe_protocol::{
-    CommandOrder, EndpointId, EnrolString, EnrolStringError, Envelope, EnvelopeError, Keypair, PayloadType, PublicKey,
-    RequestParts, RequestSignature, RequestSignatureError, content_digest, pre_authentication_encoding, sign_request,
-    verify_request,
+    CommandOrder, EndpointId, EnrolString, EnrolStringError, Envelope, EnvelopeError, Keypair, PayloadType,
+    PublicKey, RequestParts, RequestSignature, RequestSignatureError, content_digest,
+    pre_authentication_encoding, sign_request, verify_request,
 };
 
 const ORDER: &str = include_str!("../fixtures/order_isolate.json");
@@ -65,7 +65,13 @@ fn signed_poll() -> (RequestSignature, String, PublicKey) {
 }
 
 fn parts(content_digest: &str) -> RequestParts<'_> {
-    RequestParts { method: "POST", authority: "a.example:8080", path: "/command/result", query: "?", content_digest }
+    RequestParts {
+        method: "POST",
+        authority: "a.example:8080",
+        path: "/command/result",
+        query: "?",
+        content_digest,
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ impl Store {
         new: &NewCommand<'_>,
         now: DateTime<Utc>,
     ) -> Result<Option<CommandRecord>, StoreError> {
+        // After a day a new command asks the host itself again; the old one may be out of the history by then.
         // The row lock that ON CONFLICT takes on desired_isolation puts simultaneous clicks in order; the id is taken under
         // it, so that the newest wish has the greatest id.
         let row = command_rows!(
@@ -49,7 +50,7 @@ impl Store {
                  expires_at = excluded.expires_at, message = NULL
                WHERE d.direction <> excluded.direction
                   OR d.state NOT IN ('pending', 'delivered', 'executed')
-                  OR NOT EXISTS (SELECT FROM commands c WHERE c.id = d.command_id)
+                  OR (d.state = 'executed' AND d.created_at < $10::timestamptz - interval '1 day')
                   OR (d.state = 'executed' AND NOT EXISTS (
                         SELECT FROM telemetry_latest t WHERE t.endpoint_id = d.endpoint_id
                            AND t.isolation_state =
