@@ -15,7 +15,7 @@ use voltaxe_store::StoreError;
 /// An error on its way out.
 #[derive(Debug)]
 pub struct ApiError {
-    problem: Problem,
+    problem: Box<Problem>,
     retry_after_seconds: Option<u64>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -27,7 +27,7 @@ pub struct LoggedError(pub Arc<str>);
 impl ApiError {
     #[must_use]
     pub fn new(status: StatusCode, word: &str, title: &str) -> Self {
-        let problem = Problem::new(status.as_u16(), word, title);
+        let problem = Box::new(Problem::new(status.as_u16(), word, title));
         Self { problem, retry_after_seconds: None, source: None }
     }
 

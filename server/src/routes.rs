@@ -83,14 +83,12 @@ fn route(method: Method, path: &'static str, access: Access, handler: MethodRout
 }
 
 /// For the networks that only agents are on.
-#[must_use]
 pub fn gateway(state: &AppState) -> Router {
     let router = mount(Router::new(), gateway_routes()).fallback(nothing_here);
     finish(router, state)
 }
 
 /// Everything: the gateway, the console and the dashboard.
-#[must_use]
 pub fn everything(state: &AppState) -> Router {
     // Rendering spawns tasks. A second call, as in tests that start several servers, changes nothing.
     let _ = any_spawner::Executor::init_tokio();

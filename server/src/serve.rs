@@ -76,10 +76,7 @@ async fn run_on(
         shutdown: shutdown.clone(),
         strike: strike.clone(),
     };
-    strike
-        .maintain(retention(&config), clock::now())
-        .await
-        .context("cannot prepare the database's tables")?;
+    strike.maintain(retention(config), clock::now()).await.context("cannot prepare the database's tables")?;
 
     let mut servers = JoinSet::new();
     let handle = Handle::new();

@@ -1,6 +1,8 @@
 //! The JSON on the wire, frozen: every fixture is read into its type and written back to the same JSON. A change that
 //! breaks one breaks agents that are out there.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use voltaxe_protocol::{

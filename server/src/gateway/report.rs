@@ -2,11 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
-use voltaxe_orchestrator::{
-    Strike,
-    model::Channel,
-    strike::{AgentError, ResultOutcome},
-};
+use voltaxe_orchestrator::{Strike, model::Channel, strike::ResultOutcome};
 use voltaxe_protocol::{CommandReceipt, CommandResult, ResultReceipt, Telemetry};
 
 use super::signed::Signed;
@@ -22,10 +18,7 @@ pub async fn receipt(State(strike): State<Strike>, signed: Signed) -> Result<Jso
 /// `POST /command/result`: answered when the result is on disk. The first result of a command stands.
 pub async fn result(State(strike): State<Strike>, signed: Signed) -> Result<Json<ResultReceipt>, ApiError> {
     let result: CommandResult = signed.json()?;
-    let outcome = strike
-        .result(&signed.endpoint, result, Channel::Polling, clock::now())
-        .await
-        .map_err(AgentError::from)?;
+    let outcome = strike.result(&signed.endpoint, result, Channel::Polling, clock::now()).await?;
     let (ResultOutcome::Recorded(record) | ResultOutcome::AlreadyFinal(record)) = outcome;
     Ok(Json(ResultReceipt { status: "recorded".to_owned(), command: command_json(&record) }))
 }

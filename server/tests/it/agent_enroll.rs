@@ -83,7 +83,7 @@ async fn the_same_machine_with_another_key_waits_for_an_administrator() {
     assert_eq!(first.post(&server, "/telemetry", &telemetry).await.status, 200);
 
     let revoked = server.store.approve_endpoint(&second.id, "console", clock::now()).await.unwrap().unwrap();
-    assert_eq!(revoked, [first.id.clone()]);
+    assert_eq!(revoked, std::slice::from_ref(&first.id));
     assert_eq!(second.post(&server, "/telemetry", &telemetry).await.status, 200);
     let answer = first.post(&server, "/telemetry", &telemetry).await;
     assert_eq!((answer.status, answer.problem()), (403, "revoked"));
