@@ -26,6 +26,7 @@ declare -A may=(
   [voltaxe-orchestrator]="voltaxe-protocol voltaxe-store"
   [voltaxe-app]="voltaxe-orchestrator voltaxe-protocol"
   [hydrate]="voltaxe-app"
+  [voltaxe-load]="voltaxe-protocol"
   [voltaxe-server]="voltaxe-app voltaxe-orchestrator voltaxe-protocol voltaxe-store"
 )
 

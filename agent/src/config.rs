@@ -4,20 +4,24 @@ mod server_url;
 
 use std::{
     io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use ini::{Ini, ParseOption};
+use voltaxe_protocol::LONGEST_POLL_SECONDS;
 
 pub use server_url::{ServerUrl, ServerUrlError};
 
 pub const DEFAULT_PATH: &str = "/etc/voltaxe/agent.conf";
+const DEFAULT_DIRECT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8082);
 
 const KEYS: &[(&str, &[&str])] = &[
     ("server", &["api_url", "ca_file"]),
-    ("polling", &["enabled", "interval_seconds"]),
+    ("polling", &["enabled", "interval_seconds", "wait_seconds"]),
     ("stream", &["enabled"]),
+    ("direct", &["enabled", "listen"]),
     ("telemetry", &["interval_seconds"]),
     ("agent", &["state_dir", "machine_id_file", "hostname", "log_level"]),
 ];
@@ -30,7 +34,11 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     pub polling_enabled: bool,
     pub polling_interval: Duration,
+    /// How long the server may keep a poll open; zero for not at all.
+    pub polling_wait: Duration,
     pub stream_enabled: bool,
+    /// Where the server may post commands to; `None` when the direct channel is off.
+    pub direct_listen: Option<SocketAddr>,
     pub telemetry_interval: Duration,
     pub state_dir: PathBuf,
     pub machine_id_file: PathBuf,
@@ -93,6 +101,7 @@ impl Config {
             .map_err(|error| ConfigError::Syntax { line: error.line, message: error.msg.to_string() })?;
         check_keys(&ini)?;
         let values = Values { ini: &ini, variable: &variable };
+        let direct_listen = values.get("direct", "listen", None, socket_address)?;
         Ok(Self {
             api_url: values.get("server", "api_url", Some("VOLTAXE_API_URL"), |text| {
                 text.parse::<ServerUrl>().map_err(|error| error.to_string())
@@ -104,7 +113,12 @@ impl Config {
             polling_interval: values
                 .get("polling", "interval_seconds", Some("COMMAND_POLL_INTERVAL"), seconds)?
                 .unwrap_or(Duration::from_secs(10)),
+            polling_wait: values.get("polling", "wait_seconds", None, poll_wait)?.unwrap_or_default(),
             stream_enabled: values.get("stream", "enabled", None, boolean)?.unwrap_or(true),
+            direct_listen: values
+                .get("direct", "enabled", None, boolean)?
+                .unwrap_or(false)
+                .then_some(direct_listen.unwrap_or(DEFAULT_DIRECT_LISTEN)),
             telemetry_interval: values
                 .get("telemetry", "interval_seconds", None, seconds)?
                 .unwrap_or(Duration::from_secs(15)),
@@ -237,6 +251,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn poll_wait(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 0..=LONGEST_POLL_SECONDS) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("write a whole number of seconds from 0 (off) to {LONGEST_POLL_SECONDS}")),
+    }
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an address and a port, for example 0.0.0.0:8082 or [::]:8082".to_owned())
+}
+
 fn absolute_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("write an absolute path".to_owned()) }
@@ -281,6 +306,15 @@ mod tests {
         let url: ServerUrl = "http://10.77.0.1:8080".parse().unwrap();
         let config = parse(&Config::template(&url)).unwrap();
         assert_eq!(config.api_url, Some(url));
+    }
+
+    #[test]
+    fn the_direct_channel_is_off_unless_switched_on() {
+        assert_eq!(parse("[direct]\nlisten = 127.0.0.1:9\n").unwrap().direct_listen, None);
+        let on = parse("[direct]\nenabled = true\n").unwrap();
+        assert_eq!(on.direct_listen, Some("0.0.0.0:8082".parse().unwrap()));
+        let elsewhere = parse("[direct]\nenabled = true\nlisten = [::1]:9000\n").unwrap();
+        assert_eq!(elsewhere.direct_listen, Some("[::1]:9000".parse().unwrap()));
     }
 
     #[test]
@@ -333,6 +367,8 @@ mod tests {
             "[polling]\nenabled = maybe\n",
             "[agent]\nstate_dir = relative/path\n",
             "[agent]\nlog_level = loud\n",
+            "[polling]\nwait_seconds = 26\n",
+            "[direct]\nlisten = 8082\n",
             "[server]\napi_url = ftp://x\n",
         ] {
             assert!(matches!(parse(text), Err(ConfigError::BadValue { .. })), "{text}");

@@ -1,12 +1,17 @@
 //! The agent's decisions, free of sockets, clocks and files: inputs come as `handle_*` calls, what to do comes out of
 //! [`Core::poll_effect`], and when to wake it out of [`Core::poll_timeout`].
 
+mod cancel;
+mod direct;
 mod effect;
 mod execute;
+mod intake;
 mod jitter;
 mod ledger;
 mod link;
 mod order;
+mod outbox;
+mod queue;
 mod report;
 
 use std::{
@@ -21,22 +26,26 @@ use voltaxe_protocol::{
     Telemetry,
 };
 
+pub use direct::{DirectVerdict, Ticket};
 pub use effect::{
     ActionOutcome, Channel, Effect, Now, Post, PostKey, RequestFailure, StreamLoss, WakeReason,
 };
+pub use link::Polling;
 pub use order::Trust;
 
-use crate::journal::{BatchId, Record};
+use crate::journal::{BatchId, Record, Usage};
 use jitter::Jitter;
-use ledger::{Delivery, Entry, Lane, Ledger, Phase};
+use ledger::{Entry, Ledger, Phase};
 use link::{Link, Stream};
+use outbox::Outbox;
+use queue::Lane;
 
 /// What the configuration says.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub stream_enabled: bool,
     /// `None` when polling is off.
-    pub poll_interval: Option<Duration>,
+    pub polling: Option<Polling>,
     pub telemetry_interval: Duration,
 }
 
@@ -52,25 +61,59 @@ pub struct Recovered {
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
 /// A server may not ask for telemetry more often than the first nor less often than the second, in seconds.
 const TELEMETRY_LIMITS_SECONDS: (u32, u32) = (1, 300);
+/// A smaller journal is not worth rewriting.
+const COMPACT_BYTES: u64 = 1024 * 1024;
 
 #[derive(Debug)]
 pub struct Core {
     trust: Trust,
     ledger: Ledger,
+    outbox: Outbox,
     link: Link,
     jitter: Jitter,
     busy: BTreeMap<Lane, CommandId>,
-    /// Which commands wait for which journal commit.
-    commits: BTreeMap<BatchId, Vec<CommandId>>,
+    /// Appends that are not answered yet.
+    commits: BTreeMap<BatchId, Batch>,
     next_batch: BatchId,
+    usage: Usage,
+    compaction: Compaction,
     /// Orders older than this isolate or restore are superseded.
     last_applied: Option<CommandId>,
     /// For the pre-image of a start.
     last_observation: Option<IsolationObservation>,
     telemetry: TelemetryTimer,
     next_forget: Duration,
-    compacted_bytes: u64,
+    /// Envelopes on the direct channel that were not for us, since the last warning.
+    turned_away: u32,
+    next_turned_away_warning: Duration,
     effects: VecDeque<Effect>,
+}
+
+/// What goes on when an append is on disk.
+#[derive(Debug, Default)]
+struct Batch {
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Waiting {
+    Order(CommandId),
+    Start(CommandId),
+    End(CommandId),
+    Direct { ticket: Ticket, id: CommandId, attempt: i32 },
+}
+
+impl Batch {
+    fn is_about(&self, id: CommandId) -> bool {
+        self.waiting.iter().any(|waiting| waiting.is_about(id))
+    }
+}
+
+#[derive(Debug)]
+struct Compaction {
+    threshold_bytes: u64,
+    /// The next commit shows what the last rewriting brought.
+    is_measured_next: bool,
 }
 
 #[derive(Debug)]
@@ -88,13 +131,19 @@ impl Core {
     #[must_use]
     pub fn new(now: Now, seed: u64, trust: Trust, settings: &Settings, recovered: Recovered) -> Self {
         let ledger = Ledger::recover(recovered.records);
+        let mut outbox = Outbox::default();
+        ledger.unreported_items().for_each(|item| outbox.owe(item));
+        ledger.unfinished().for_each(|(id, _)| outbox.owe(outbox::Item::Receipt(id)));
         let mut core = Self {
             trust,
-            link: Link::new(now, settings.stream_enabled, settings.poll_interval),
+            outbox,
+            link: Link::new(now, settings.stream_enabled, settings.polling),
             jitter: Jitter::new(seed),
             busy: BTreeMap::new(),
             commits: BTreeMap::new(),
             next_batch: 0,
+            usage: Usage::default(),
+            compaction: Compaction { threshold_bytes: COMPACT_BYTES, is_measured_next: false },
             last_applied: recovered.last_applied.max(ledger.last_applied()),
             ledger,
             last_observation: None,
@@ -106,7 +155,8 @@ impl Core {
                 posting: false,
             },
             next_forget: now.uptime,
-            compacted_bytes: 0,
+            turned_away: 0,
+            next_turned_away_warning: Duration::ZERO,
             effects: VecDeque::new(),
         };
         core.fail_poisonous(now);
@@ -121,7 +171,7 @@ impl Core {
     /// When `handle_timeout` is wanted, in uptime, and for what.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<(Duration, WakeReason)> {
-        let not_before = self.ledger.next_not_before(now.wall).map(|at| {
+        let not_before = self.ledger.next_not_before().map(|at| {
             let wait = (at - now.wall).max(TimeDelta::zero()).to_std().unwrap_or_default();
             // A wall clock may be set: never sleep long on its word.
             now.uptime + wait.min(Duration::from_secs(60))
@@ -146,7 +196,7 @@ impl Core {
         }
         if self.link.poll_due().is_some_and(|at| at <= now.uptime) {
             info!("[COMMAND POLL] Polling for commands...");
-            self.link.poll_started();
+            self.link.poll_started(now);
             self.effects.push_back(Effect::Poll);
         }
         if !self.telemetry.collecting && self.telemetry.next <= now.uptime {
@@ -156,8 +206,8 @@ impl Core {
             self.ledger.forget_old(now.wall);
             self.next_forget = now.uptime + FORGET_INTERVAL;
         }
-        self.report_what_is_due(now);
         self.start_what_can(now);
+        self.report(now);
     }
 
     /// The handshake is done. Everything the server may have missed is told again.
@@ -183,7 +233,8 @@ impl Core {
                 warn!("[COMMAND STREAM] {loss}. Next try in {seconds:.1} s");
             }
         }
-        self.report_by_post(now);
+        self.outbox.stream_lost();
+        self.report(now);
     }
 
     /// A frame that came after the welcome.
@@ -193,9 +244,11 @@ impl Core {
                 info!("[COMMAND STREAM] Received 1 command(s)");
                 self.take_orders(now, Channel::Stream, &[(attempt, envelope)]);
             }
-            ServerFrame::Query { command_id } => self.answer_query(command_id),
+            ServerFrame::Cancel { envelope } => self.take_cancellation(now, Channel::Stream, &envelope),
+            ServerFrame::Query { command_id } => self.answer_queries(now, &[command_id]),
             ServerFrame::ResultRecorded { command_id } => {
                 self.result_is_recorded(now, command_id, Channel::Stream);
+                self.report(now);
             }
             // A challenge, welcome or refusal belongs to the handshake; an unknown frame to a newer server.
             ServerFrame::Challenge { .. }
@@ -206,22 +259,27 @@ impl Core {
     }
 
     pub fn handle_poll_answer(&mut self, now: Now, answer: PollResponse) {
-        self.link.poll_ended(now, &mut self.jitter);
+        let PollResponse { commands, cancellations, queries } = answer;
+        let is_empty = commands.is_empty() && cancellations.is_empty() && queries.is_empty();
+        self.link.poll_ended(now, is_empty, &mut self.jitter);
         self.link.http_answered();
-        if answer.commands.is_empty() {
-            return;
+        // First: a command in the same answer that is to be cancelled then never starts.
+        for envelope in &cancellations {
+            self.take_cancellation(now, Channel::Poll, envelope);
         }
-        info!("[COMMAND POLL] Received {} command(s)", answer.commands.len());
-        let orders: Vec<(i32, Envelope)> = answer
-            .commands
-            .into_iter()
-            .map(|OfferedCommand { attempt, envelope, .. }| (attempt, envelope))
-            .collect();
-        self.take_orders(now, Channel::Poll, &orders);
+        if !commands.is_empty() {
+            info!("[COMMAND POLL] Received {} command(s)", commands.len());
+            let orders: Vec<(i32, Envelope)> = commands
+                .into_iter()
+                .map(|OfferedCommand { attempt, envelope, .. }| (attempt, envelope))
+                .collect();
+            self.take_orders(now, Channel::Poll, &orders);
+        }
+        self.answer_queries(now, &queries);
     }
 
     pub fn handle_poll_failed(&mut self, now: Now, failure: &RequestFailure) {
-        self.link.poll_ended(now, &mut self.jitter);
+        self.link.poll_ended(now, true, &mut self.jitter);
         self.note_http_failure(now, "COMMAND POLL", failure);
     }
 
@@ -245,6 +303,12 @@ impl Core {
     #[must_use]
     pub fn unreported_results(&self) -> u32 {
         u32::try_from(self.ledger.unreported()).unwrap_or(u32::MAX)
+    }
+
+    /// As of the last commit.
+    #[must_use]
+    pub fn journal_usage(&self) -> Usage {
+        self.usage
     }
 
     /// Whether anything is between its journal record and its end.
@@ -275,7 +339,9 @@ impl Core {
                 "[{tag}] {failure}. The key is kept; next try in {seconds:.0} s. An administrator can approve or re-enrol this \
                  endpoint in the console."
             ),
-            RequestFailure::Unavailable(_) => warn!("[{tag}] {failure}. Next try in {seconds:.1} s"),
+            RequestFailure::Unavailable(_) | RequestFailure::Failed(_) => {
+                warn!("[{tag}] {failure}. Next try in {seconds:.1} s");
+            }
             RequestFailure::CommandNotFound | RequestFailure::NotAccepted(_) => warn!("[{tag}] {failure}"),
         }
     }

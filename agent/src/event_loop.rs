@@ -1,28 +1,41 @@
 //! The only place where the agent waits: it feeds the core with what happens and does what the core says.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::spawn_blocking,
     time::{Instant, sleep_until},
 };
 use voltaxe_protocol::{
-    AgentFacts, CommandId, IsolationObservation, ObservedIsolation, PollResponse, Telemetry,
+    AgentFacts, Command, CommandId, IsolationObservation, ObservedIsolation, PollResponse, Telemetry,
 };
 
 use crate::{
+    action::{Control, agent_check},
     clock::{self, Clock},
-    core::{ActionOutcome, Core, Effect, PostKey, Recovered, RequestFailure, Settings, Trust},
+    core::{
+        ActionOutcome, Core, DirectVerdict, Effect, PostKey, Recovered, RequestFailure, Settings, Ticket,
+        Trust,
+    },
     identity::Identity,
     isolation::Isolation,
     journal::{BatchId, Journal, JournalError, Usage},
     state_dir::StateDir,
     telemetry,
-    transport::{HttpClient, ServerAddress, Stream, StreamEvent, TlsSettings, open_stream},
+    transport::{
+        DirectRequest, HttpClient, ServerAddress, Stream, StreamEvent, TlsSettings, adopt_direct,
+        open_stream, serve_direct,
+    },
 };
 
 const CONTACT_FILE: &str = "contact.json";
@@ -40,6 +53,8 @@ pub struct Agent {
     pub address: Arc<ServerAddress>,
     pub tls: TlsSettings,
     pub http: HttpClient,
+    /// Where the server may post commands to.
+    pub direct: Option<TcpListener>,
 }
 
 /// Something that happened, from any task or thread.
@@ -51,6 +66,7 @@ pub enum Event {
     Stream(StreamEvent),
     Polled(Result<PollResponse, RequestFailure>),
     Posted(PostKey, Result<(), RequestFailure>),
+    Direct(DirectRequest),
 }
 
 /// `contact.json`: when the server was last heard.
@@ -75,6 +91,10 @@ struct EventLoop<'a> {
     isolation: &'a Isolation,
     events: mpsc::UnboundedSender<Event>,
     stream: Option<Stream>,
+    direct_port: Option<u16>,
+    /// Who waits for a verdict on the direct channel.
+    tickets: BTreeMap<Ticket, oneshot::Sender<DirectVerdict>>,
+    next_ticket: Ticket,
     started_at: DateTime<Utc>,
     contact_written: Option<(Duration, &'static str)>,
 }
@@ -84,7 +104,7 @@ struct EventLoop<'a> {
 /// # Errors
 /// When the signals cannot be caught; nothing else ends the agent.
 pub async fn run(
-    agent: Agent,
+    mut agent: Agent,
     recovered: Recovered,
     journal: &Journal,
     isolation: &Isolation,
@@ -100,6 +120,7 @@ pub async fn run(
         server_key: agent.identity.server_key.clone(),
     };
     let core = Core::new(now, seed(), trust, &agent.settings, recovered);
+    let direct_port = agent.direct.take().map(|listener| listen(listener, &agent, &events)).transpose()?;
     let mut this = EventLoop {
         agent,
         core,
@@ -107,6 +128,9 @@ pub async fn run(
         isolation,
         events,
         stream: None,
+        direct_port: direct_port.map(|address| address.port()),
+        tickets: BTreeMap::new(),
+        next_ticket: 0,
         started_at: now.wall,
         contact_written: None,
     };
@@ -127,6 +151,20 @@ pub async fn run(
             () = sleep_until(wake) => this.core.handle_timeout(this.agent.clock.now()),
         }
     }
+}
+
+/// Takes offers of the server from now on.
+fn listen(
+    listener: TcpListener,
+    agent: &Agent,
+    events: &mpsc::UnboundedSender<Event>,
+) -> std::io::Result<SocketAddr> {
+    let address = listener.local_addr()?;
+    let events = events.clone();
+    tokio::spawn(serve_direct(adopt_direct(listener)?, Arc::clone(&agent.identity), move |request| {
+        let _ = events.send(Event::Direct(request));
+    }));
+    Ok(address)
 }
 
 /// The first of either signal.
@@ -182,6 +220,11 @@ impl EventLoop<'_> {
                 }
                 self.core.handle_posted(now, key, outcome);
             }
+            Event::Direct(DirectRequest { offer, verdict }) => {
+                self.next_ticket += 1;
+                self.tickets.insert(self.next_ticket, verdict);
+                self.core.handle_direct_offer(now, self.next_ticket, &offer);
+            }
         }
     }
 
@@ -196,12 +239,9 @@ impl EventLoop<'_> {
         match effect {
             Effect::Append { batch, records, urgency } => self.journal.append(batch, &records, urgency),
             Effect::Compact { records } => self.journal.replace(&records),
-            Effect::Run { id, action } => {
-                let servers = self.agent.address.known();
-                self.isolation.execute(id, action, servers, move |outcome| {
-                    let _ = events.send(Event::ActionDone(id, outcome));
-                });
-            }
+            Effect::Run { id, action: Command::NetworkIsolate(_) } => self.control(id, Control::Isolate),
+            Effect::Run { id, action: Command::NetworkRestore(_) } => self.control(id, Control::Restore),
+            Effect::Run { id, action: Command::AgentCheck(_) } => self.check(id),
             Effect::Send(frame) => {
                 if let Some(stream) = &self.stream {
                     stream.send(frame);
@@ -223,9 +263,16 @@ impl EventLoop<'_> {
             }
             Effect::Poll => {
                 let (http, identity) = (self.agent.http.clone(), Arc::clone(&self.agent.identity));
+                let wait = self.agent.settings.polling.map_or(Duration::ZERO, |polling| polling.wait);
                 tokio::spawn(async move {
-                    let _ = events.send(Event::Polled(http.poll(&identity).await));
+                    let _ = events.send(Event::Polled(http.poll(&identity, wait).await));
                 });
+            }
+            Effect::AnswerDirect { ticket, verdict } => {
+                if let Some(waiting) = self.tickets.remove(&ticket) {
+                    // Who does not wait any longer asks again.
+                    let _ = waiting.send(verdict);
+                }
             }
             Effect::Post(post) => {
                 let (http, identity) = (self.agent.http.clone(), Arc::clone(&self.agent.identity));
@@ -236,6 +283,27 @@ impl EventLoop<'_> {
         }
     }
 
+    fn control(&self, id: CommandId, action: Control) {
+        let (events, servers) = (self.events.clone(), self.agent.address.known());
+        self.isolation.execute(id, action, servers, move |outcome| {
+            let _ = events.send(Event::ActionDone(id, outcome));
+        });
+    }
+
+    /// Takes the isolation thread for one look only, so that an isolate hardly waits.
+    fn check(&self, id: CommandId) {
+        let events = self.events.clone();
+        let (unreported, usage) = (self.core.unreported_results(), self.core.journal_usage());
+        self.isolation.observe(move |observation| {
+            #[cfg(debug_assertions)]
+            crate::fault::pass("before-effect");
+            let outcome = agent_check::outcome(observation, unreported, usage);
+            #[cfg(debug_assertions)]
+            crate::fault::pass("after-effect");
+            let _ = events.send(Event::ActionDone(id, outcome));
+        });
+    }
+
     fn collect(&mut self, observation: IsolationObservation) {
         let cut_off = matches!(observation.state, ObservedIsolation::Isolated | ObservedIsolation::Partial);
         self.agent.address.set_isolated(cut_off);
@@ -244,6 +312,7 @@ impl EventLoop<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
             unreported_results: self.core.unreported_results(),
+            direct_port: self.direct_port,
         };
         let events = self.events.clone();
         spawn_blocking(move || {

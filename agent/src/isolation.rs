@@ -14,12 +14,17 @@ mod transaction;
 
 use std::{io, net::SocketAddr, sync::mpsc, thread};
 
-use voltaxe_protocol::{Command, CommandId, IsolationObservation};
+use voltaxe_protocol::{CommandId, IsolationObservation};
 
 pub use device::addresses;
 pub use kernel::{Applied, IsolationError, Kernel};
 
-use crate::{action, clock, core::ActionOutcome, state_dir::StateDir};
+use crate::{
+    action::{self, Control},
+    clock,
+    core::ActionOutcome,
+    state_dir::StateDir,
+};
 
 /// A handle to the thread that owns the kernel's sockets. Dropping it ends the thread and leaves the rules as they are.
 #[derive(Debug)]
@@ -31,7 +36,7 @@ pub struct Isolation {
 type Answer<T> = Box<dyn FnOnce(T) + Send>;
 
 enum Job {
-    Execute { id: CommandId, action: Command, servers: Vec<SocketAddr>, answer: Answer<ActionOutcome> },
+    Execute { id: CommandId, action: Control, servers: Vec<SocketAddr>, answer: Answer<ActionOutcome> },
     Observe { answer: Answer<IsolationObservation> },
 }
 
@@ -50,7 +55,7 @@ impl Isolation {
     pub fn execute(
         &self,
         id: CommandId,
-        action: Command,
+        action: Control,
         servers: Vec<SocketAddr>,
         answer: impl FnOnce(ActionOutcome) + Send + 'static,
     ) {
@@ -81,7 +86,12 @@ fn work(kernel: &mut Kernel, queue: &mpsc::Receiver<Job>) {
     while let Ok(job) = queue.recv() {
         match job {
             Job::Execute { id, action, servers, answer } => {
-                answer(action::execute(kernel, id, &action, &servers, clock::wall));
+                #[cfg(debug_assertions)]
+                crate::fault::pass("before-effect");
+                let outcome = action::execute(kernel, id, action, &servers, clock::wall);
+                #[cfg(debug_assertions)]
+                crate::fault::pass("after-effect");
+                answer(outcome);
                 // After the answer: the state file does not keep the result waiting.
                 kernel.save();
             }

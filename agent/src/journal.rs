@@ -38,6 +38,8 @@ pub enum Urgency {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Usage {
     pub used_bytes: u64,
+    /// What the file may hold.
+    pub limit_bytes: u64,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -55,6 +57,8 @@ pub enum JournalError {
 pub struct Damage {
     /// Bytes of a last record that was cut short by a crash; it was never confirmed.
     pub torn_bytes: usize,
+    /// The file is shorter than the agent ever leaves it: records may be missing at its end.
+    pub is_truncated: bool,
     /// Copies of damaged places in the middle.
     pub quarantined: Vec<PathBuf>,
     /// Intact records of a newer agent that this one does not know.
@@ -94,7 +98,8 @@ impl Journal {
         let scan = frame::scan(&bytes);
         let (records, not_understood) = parse(&bytes, &scan);
         let quarantined = quarantine(state, &bytes, &scan)?;
-        let damage = Damage { torn_bytes: scan.torn, quarantined, not_understood };
+        let is_truncated = scan.is_truncated(bytes.len());
+        let damage = Damage { torn_bytes: scan.torn, is_truncated, quarantined, not_understood };
         let mut writer = writer::Writer::open(state.clone(), max_file_bytes, committed)?;
         if damage.quarantined.is_empty() {
             writer.adopt(&scan, bytes.len())?;
@@ -115,7 +120,8 @@ impl Journal {
         let bytes = read_or_empty(&state.path(FILE))?;
         let scan = frame::scan(&bytes);
         let (records, not_understood) = parse(&bytes, &scan);
-        Ok((records, Damage { torn_bytes: scan.torn, quarantined: Vec::new(), not_understood }))
+        let (torn_bytes, is_truncated) = (scan.torn, scan.is_truncated(bytes.len()));
+        Ok((records, Damage { torn_bytes, is_truncated, quarantined: Vec::new(), not_understood }))
     }
 
     pub fn append(&self, batch: BatchId, records: &[Record], urgency: Urgency) {
@@ -179,5 +185,7 @@ fn read_or_empty(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
+#[cfg(test)]
+mod chaos;
 #[cfg(test)]
 mod tests;

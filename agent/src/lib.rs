@@ -3,11 +3,15 @@
 //! [`core`] decides, [`event_loop`] does: no decision reads a clock or a socket, and no input or output decides.
 
 pub mod action;
+#[cfg(test)]
+mod chaos;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
 pub mod event_loop;
+#[cfg(debug_assertions)]
+mod fault;
 pub mod identity;
 pub mod isolation;
 pub mod journal;

@@ -7,14 +7,28 @@ mod access;
 pub mod caller;
 #[cfg(feature = "ssr")]
 pub mod cookie;
+mod batches;
+mod commands;
 mod endpoints;
 mod enrolment;
 mod orders;
+#[cfg(feature = "ssr")]
+mod parse;
+mod rpc;
+mod schedules;
 mod sessions;
 
 #[cfg(feature = "ssr")]
 pub use access::{Access, SERVER_FUNCTIONS};
+pub use batches::{
+    batch, batch_progress, batches, cancel_batch, commands_of_batch, create_batch, undo_batch,
+};
+pub use commands::{commands, commands_of_endpoint};
 pub use endpoints::{endpoint, endpoints};
 pub use enrolment::create_enrolment_token;
-pub use orders::{cancel_command, isolate, restore};
+pub use orders::{cancel_command, check_agent, isolate, restore};
+pub(crate) use rpc::Rpc;
+pub use schedules::{
+    cancel_schedule, create_schedule, extend_rollback, older_schedules, rollback_of, schedules,
+};
 pub use sessions::{complete_setup, session, sign_in, sign_out};

@@ -10,7 +10,10 @@ use crate::{
     clock::Clock,
     codec::PageJson,
     model::session::Visitor,
-    page::{Console, Desk, EndpointPage, Endpoints, Enrol, Login, NotFound, Setup},
+    page::{
+        BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Login, NotFound,
+        Schedules, Setup,
+    },
 };
 
 /// The dashboard, on both sides. The server must have provided [`crate::api::caller::Caller`] as context.
@@ -38,6 +41,10 @@ pub fn App() -> impl IntoView {
                 <Route
                     path=path!("/endpoints/:id") view=|| view! { <Console><EndpointPage/></Console> } ssr=SsrMode::Async
                 />
+                <Route path=path!("/commands") view=|| view! { <Console><Commands/></Console> } ssr=SsrMode::Async/>
+                <Route path=path!("/batches") view=|| view! { <Console><Batches/></Console> } ssr=SsrMode::Async/>
+                <Route path=path!("/batches/:id") view=|| view! { <Console><BatchPage/></Console> } ssr=SsrMode::Async/>
+                <Route path=path!("/schedules") view=|| view! { <Console><Schedules/></Console> } ssr=SsrMode::Async/>
                 <Route path=path!("/enrol") view=|| view! { <Console><Enrol/></Console> } ssr=SsrMode::Async/>
             </FlatRoutes>
         </Router>

@@ -147,7 +147,13 @@ mod ssr {
     impl From<StrikeError> for ApiError {
         fn from(error: StrikeError) -> Self {
             match error {
-                StrikeError::UnknownHost(_) | StrikeError::UnknownCommand(_) => Self::NotFound,
+                StrikeError::UnknownHost(_) | StrikeError::UnknownCommand(_) | StrikeError::NotFound(_) => {
+                    Self::NotFound
+                }
+                StrikeError::UnknownHosts(names) => {
+                    let problem = format!("no active endpoint is {names}; nothing was queued");
+                    Self::Invalid { field: "hostnames".to_owned(), problem }
+                }
                 StrikeError::Invalid { field, problem } => Self::Invalid { field: field.to_owned(), problem },
                 StrikeError::Forbidden(forbidden) => forbidden.into(),
                 StrikeError::Conflict(problem) => Self::Conflict(sentence(&problem)),

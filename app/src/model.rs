@@ -1,20 +1,30 @@
 //! What the pages draw, and its JSON. Every time is [`time::Millis`].
 
+pub mod batch;
+pub mod channels;
 pub mod command;
 pub mod endpoint;
 pub mod enrolment;
 pub mod isolation;
 pub mod key;
+pub mod listed;
 pub mod next;
+pub mod order;
+pub mod schedule;
 pub mod session;
 pub mod time;
 
 #[cfg(feature = "ssr")]
 mod from_orchestrator;
 
-pub use command::{Accepted, Command, Direction, State};
+pub use batch::{Batch, BatchPage, Progress};
+pub use channels::Channels;
+pub use command::{Accepted, Command, State};
 pub use endpoint::{Connection, Endpoint, EndpointPage};
 pub use enrolment::EnrolmentToken;
 pub use isolation::Isolation;
+pub use listed::Listed;
+pub use order::{Direction, Order};
+pub use schedule::{NewSchedule, Rollback, Schedule, SchedulesPage};
 pub use session::{Role, Secret, Session};
 pub use time::Millis;

@@ -1,19 +1,32 @@
 //! One file a route.
 
+mod ask;
+mod batch;
+mod batches;
+mod command_table;
+mod commands;
 mod console;
 mod endpoint;
 mod endpoints;
 mod enrol;
+mod field;
 mod login;
 mod not_found;
+mod order_dialog;
+mod schedules;
 mod setup;
+mod start;
 
+pub use batch::BatchPage;
+pub use batches::Batches;
+pub use commands::Commands;
 pub use console::{Console, Desk};
 pub use endpoint::EndpointPage;
 pub use endpoints::Endpoints;
 pub use enrol::Enrol;
 pub use login::Login;
 pub use not_found::NotFound;
+pub use schedules::Schedules;
 pub use setup::Setup;
 
 use leptos::prelude::*;

@@ -9,6 +9,7 @@ mod icon;
 mod moment;
 mod notice;
 mod part;
+mod table;
 pub mod theme;
 
 pub use badge::{ConnectionBadge, IsolationBadge, StateBadge};
@@ -19,3 +20,4 @@ pub use icon::{Icon, Shape};
 pub use moment::{Ago, Moment, local_time};
 pub use notice::{Notice, Tone};
 pub use part::{Item, all, list, loaded, maybe, part, text};
+pub use table::{cell, row, table};

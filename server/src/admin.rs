@@ -8,12 +8,15 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
-use voltaxe_orchestrator::{Strike, operators::Operators};
+use voltaxe_orchestrator::{Strike, operators::Operators, strike::check_rate_limit};
 use voltaxe_protocol::ObservedIsolation;
-use voltaxe_store::{Store, model::EndpointRecord};
+use voltaxe_store::{
+    Store,
+    model::{self, EndpointRecord},
+};
 
 use crate::{
-    cli::Admin,
+    cli::{Admin, RateLimit},
     clock,
     config::Config,
     serve::{Database, setup_link, strike_config},
@@ -41,7 +44,7 @@ async fn execute(config: &Config, store: &Store, command: Admin) -> anyhow::Resu
         },
         Admin::EnrolmentToken { label, uses } => {
             let key = signing_key::load_or_create(&config.state_dir)?;
-            let strike = Strike::new(store.clone(), key, strike_config(config), now);
+            let strike = Strike::new(store.clone(), key, strike_config(config), None, now);
             let (string, _) = strike.create_enrolment_token_at_console(label, uses, now).await?;
             print(&string.to_string())
         }
@@ -67,7 +70,36 @@ async fn execute(config: &Config, store: &Store, command: Admin) -> anyhow::Resu
             operators.reset_password_at_console(&username, password, now).await?;
             print(&format!("the password of {username} is set; their sessions have ended"))
         }
+        Admin::RateLimit(limit) => rate_limit(store, limit).await,
         Admin::Migrate => print("the schema is up to date"),
+    }
+}
+
+async fn rate_limit(store: &Store, command: RateLimit) -> anyhow::Result<()> {
+    let now = clock::now();
+    match command {
+        RateLimit::Set { kind, per_minute, burst } => {
+            check_rate_limit(&kind, per_minute, burst)?;
+            store.set_rate_limit(&kind, per_minute, burst, "console", now).await?;
+            print(&format!("{kind}: {per_minute} a minute, up to {burst} at once; in force within 5 s"))
+        }
+        RateLimit::Remove { kind } => {
+            if !store.remove_rate_limit(&kind, "console", now).await? {
+                bail!("there is no rate limit for {kind}; `voltaxe-server admin rate-limit list` shows them");
+            }
+            print(&format!("{kind} is not limited any more"))
+        }
+        RateLimit::List => {
+            let limits = store.rate_limits(now).await?;
+            if limits.is_empty() {
+                return print("nothing is limited");
+            }
+            print(&format!("{:<20} {:>12} {:>8} {:>10}", "KIND", "PER MINUTE", "BURST", "AVAILABLE"))?;
+            limits.iter().try_for_each(|limit| {
+                let model::RateLimit { kind, per_minute, burst, tokens } = limit;
+                print(&format!("{kind:<20} {per_minute:>12} {burst:>8} {tokens:>10.1}"))
+            })
+        }
     }
 }
 

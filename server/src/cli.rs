@@ -67,6 +67,31 @@ pub enum Admin {
         #[arg(long, value_name = "FILE")]
         password_file: PathBuf,
     },
+    /// How fast commands go out: by kind, or `*` for all kinds together.
+    #[command(subcommand)]
+    RateLimit(RateLimit),
     /// Bring the database's schema up to date and stop.
     Migrate,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RateLimit {
+    /// Set a limit; it is in force within 5 s. Commands beyond it wait their turn.
+    Set {
+        /// network_isolate, network_restore, agent_check, or * for all together.
+        #[arg(long)]
+        kind: String,
+        #[arg(long)]
+        per_minute: f64,
+        /// How many may go out at once after a quiet time.
+        #[arg(long)]
+        burst: i32,
+    },
+    /// Lift a limit.
+    Remove {
+        #[arg(long)]
+        kind: String,
+    },
+    /// Show the limits and how many commands could go out now.
+    List,
 }

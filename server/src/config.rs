@@ -10,6 +10,7 @@ use clap::Args;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
+use voltaxe_orchestrator::delivery::Strategy;
 
 /// What can be set, as it was written. Everything is optional.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -64,6 +65,18 @@ pub struct Settings {
     #[arg(long, env = "VOLTAXE_BEHIND_PROXY", global = true, num_args = 0..=1, default_missing_value = "true")]
     pub behind_proxy: Option<bool>,
 
+    /// An address that serves /metrics, to anybody who reaches it: for a monitoring system [default: none].
+    #[arg(long, env = "VOLTAXE_METRICS_LISTEN", value_name = "ADDR:PORT", global = true)]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// Call agents that have no stream and say that they can be called; never behind a proxy [default: true].
+    #[arg(long, env = "VOLTAXE_DIRECT", global = true, num_args = 0..=1, default_missing_value = "true")]
+    pub direct: Option<bool>,
+
+    /// In which order a host gets what waits for it: `priority` or `fifo` [default: priority].
+    #[arg(long, env = "VOLTAXE_QUEUE_STRATEGY", value_name = "STRATEGY", global = true)]
+    pub queue_strategy: Option<QueueStrategy>,
+
     /// Where the dashboard's built files are [default: target/site].
     #[arg(long, env = "LEPTOS_SITE_ROOT", value_name = "DIR", global = true)]
     pub site_root: Option<PathBuf>,
@@ -93,6 +106,25 @@ pub enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueStrategy {
+    /// Isolate and restore before everything else, then by age.
+    #[default]
+    Priority,
+    /// By age alone.
+    Fifo,
+}
+
+impl From<QueueStrategy> for Strategy {
+    fn from(strategy: QueueStrategy) -> Self {
+        match strategy {
+            QueueStrategy::Priority => Self::Priority,
+            QueueStrategy::Fifo => Self::Fifo,
+        }
+    }
+}
+
 /// Checked and complete.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -104,6 +136,11 @@ pub struct Config {
     pub public_url: Url,
     pub agent_url: Url,
     pub tls: Option<Tls>,
+    pub behind_proxy: bool,
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whether agents are called.
+    pub direct: bool,
+    pub queue_strategy: Strategy,
     pub site_root: PathBuf,
     pub history_days: u64,
     pub telemetry_days: u64,
@@ -139,7 +176,8 @@ impl Config {
             (None, Some(_)) => bail!("tls-key is set and tls-cert is not: set both, or neither"),
         };
         let open = listen.iter().find(|address| !address.ip().is_loopback());
-        if let (Some(address), None, false) = (open, &tls, set.behind_proxy.unwrap_or(false)) {
+        let behind_proxy = set.behind_proxy.unwrap_or(false);
+        if let (Some(address), None, false) = (open, &tls, behind_proxy) {
             bail!(
                 "listen has {address}, which is not loopback, and TLS is off: passwords would cross the network in the \
                  clear. Set tls-cert and tls-key, or behind-proxy if a proxy adds TLS, or listen on 127.0.0.1"
@@ -179,6 +217,10 @@ impl Config {
             public_url,
             agent_url,
             tls,
+            behind_proxy,
+            metrics_listen: set.metrics_listen,
+            direct: set.direct.unwrap_or(true) && !behind_proxy,
+            queue_strategy: set.queue_strategy.unwrap_or_default().into(),
             site_root: set.site_root.unwrap_or_else(|| PathBuf::from("target/site")),
             history_days: days("history-days", set.history_days, 90)?,
             telemetry_days: days("telemetry-days", set.telemetry_days, 7)?,
@@ -207,6 +249,9 @@ impl Settings {
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             behind_proxy: self.behind_proxy.or(file.behind_proxy),
+            metrics_listen: self.metrics_listen.or(file.metrics_listen),
+            direct: self.direct.or(file.direct),
+            queue_strategy: self.queue_strategy.or(file.queue_strategy),
             site_root: self.site_root.or(file.site_root),
             history_days: self.history_days.or(file.history_days),
             telemetry_days: self.telemetry_days.or(file.telemetry_days),

@@ -1,5 +1,6 @@
 //! What agents call. Who they are comes from the key that verified, never from what they say.
 
+pub mod call;
 pub mod enroll;
 pub mod poll;
 pub mod report;

@@ -1,6 +1,10 @@
 //! Bounds on every request: how many at once, how long, how large.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::{Request, State},
@@ -8,7 +12,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::{ApiError, LoggedError};
 
@@ -21,9 +25,28 @@ pub(crate) fn requests() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(REQUESTS_AT_ONCE))
 }
 
-pub(crate) async fn bound(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(_place) = places.try_acquire() else { return ApiError::busy().into_response() };
-    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+/// A request's place among those that are worked on; travels in its extensions.
+#[derive(Clone)]
+pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Place {
+    /// For a request that only waits from now on.
+    pub(crate) fn give_back(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+pub(crate) async fn bound(
+    State(places): State<Arc<Semaphore>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Ok(permit) = places.try_acquire_owned() else { return ApiError::busy().into_response() };
+    let place = Place(Arc::new(Mutex::new(Some(permit))));
+    request.extensions_mut().insert(place.clone());
+    let answer = tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await;
+    place.give_back();
+    match answer {
         Ok(response) => response,
         Err(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The answer took too long")
             .detail("Whether it was done is not known. Look before you repeat it.")

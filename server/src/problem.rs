@@ -4,7 +4,7 @@ use std::{error::Error, fmt::Write as _, sync::Arc};
 
 use axum::{
     Json,
-    extract::rejection::{BytesRejection, JsonRejection, QueryRejection},
+    extract::rejection::{JsonRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -85,6 +85,13 @@ impl ApiError {
             .detail(format!("{field} {problem}"))
     }
 
+    /// A body that cannot be read to its end.
+    #[must_use]
+    pub fn unreadable(error: axum::Error) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large or broke off")
+            .detail(error.to_string())
+    }
+
     #[must_use]
     pub fn busy() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much to do at once")
@@ -128,6 +135,12 @@ impl From<StrikeError> for ApiError {
                     .field("hostname")
                     .detail(format!("no endpoint is called {name:?}; GET /telemetry lists them"))
             }
+            StrikeError::UnknownHosts(ref names) => {
+                Self::new(StatusCode::NOT_FOUND, "unknown-host", "There is no such endpoint")
+                    .field("hostnames")
+                    .detail(format!("no active endpoint: {names}; nothing was queued, GET /telemetry lists them"))
+            }
+            StrikeError::NotFound(detail) => Self::not_found(detail),
             StrikeError::UnknownCommand(id) => {
                 Self::new(StatusCode::NOT_FOUND, "command-not-found", "There is no such command")
                     .detail(format!("there is no command {id}"))
@@ -220,13 +233,6 @@ impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value in the query is not valid")
             .field("query")
-            .detail(rejection.body_text())
-    }
-}
-
-impl From<BytesRejection> for ApiError {
-    fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), "body-too-large", "The body is too large or broke off")
             .detail(rejection.body_text())
     }
 }

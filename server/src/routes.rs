@@ -7,7 +7,7 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use tower::ServiceBuilder;
 use tower_http::{
@@ -23,7 +23,8 @@ use crate::{
     problem::ApiError,
     state::AppState,
     web::{
-        api, events, headers, health, pages, request_log, same_origin,
+        api::{self, batches, commands, limits as rate_limits, schedules},
+        events, headers, health, pages, request_log, same_origin,
         session::{self, SignedIn},
     },
 };
@@ -60,6 +61,7 @@ pub fn gateway_routes() -> Vec<Route> {
         route(Method::GET, "/command/poll", Agent, get(poll)),
         route(Method::POST, "/command/receipt", Agent, post(report::receipt)),
         route(Method::POST, "/command/result", Agent, post(report::result)),
+        route(Method::POST, "/command/not-known", Agent, post(report::not_known)),
         route(Method::POST, "/telemetry", Agent, post(report::telemetry)),
     ]
 }
@@ -69,10 +71,58 @@ pub fn gateway_routes() -> Vec<Route> {
 pub fn console_routes() -> Vec<Route> {
     use Access::Operator;
     vec![
-        route(Method::POST, "/api/isolate", Operator(Action::Isolate), post(api::isolate)),
-        route(Method::POST, "/api/restore", Operator(Action::Restore), post(api::restore)),
-        route(Method::GET, "/api/commands/{id}", Operator(Action::View), get(api::command)),
-        route(Method::POST, "/api/commands/{id}/cancel", Operator(Action::CancelCommand), post(api::cancel)),
+        route(Method::POST, "/api/isolate", Operator(Action::Isolate), post(commands::isolate)),
+        route(Method::POST, "/api/restore", Operator(Action::Restore), post(commands::restore)),
+        // The least of the roles that its commands need; the orchestrator asks for the one of the command.
+        route(Method::POST, "/api/commands", Operator(Action::CheckAgent), post(commands::create)),
+        route(Method::GET, "/api/commands", Operator(Action::View), get(commands::list)),
+        route(Method::GET, "/api/commands/{id}", Operator(Action::View), get(commands::get)),
+        route(
+            Method::POST,
+            "/api/commands/{id}/cancel",
+            Operator(Action::CancelCommand),
+            post(commands::cancel),
+        ),
+        route(Method::POST, "/api/batches", Operator(Action::CheckAgent), post(batches::create)),
+        route(Method::GET, "/api/batches", Operator(Action::View), get(batches::list)),
+        route(Method::GET, "/api/batches/{id}", Operator(Action::View), get(batches::get)),
+        route(Method::GET, "/api/batches/{id}/commands", Operator(Action::View), get(batches::commands)),
+        route(
+            Method::POST,
+            "/api/batches/{id}/cancel",
+            Operator(Action::CancelCommand),
+            post(batches::cancel),
+        ),
+        route(Method::POST, "/api/batches/{id}/undo", Operator(Action::Restore), post(batches::undo)),
+        route(Method::POST, "/api/schedules", Operator(Action::CheckAgent), post(schedules::create)),
+        route(Method::GET, "/api/schedules", Operator(Action::View), get(schedules::list)),
+        route(Method::GET, "/api/schedules/{id}", Operator(Action::View), get(schedules::get)),
+        route(
+            Method::POST,
+            "/api/schedules/{id}/cancel",
+            Operator(Action::CancelCommand),
+            post(schedules::cancel),
+        ),
+        route(
+            Method::POST,
+            "/api/schedules/{id}/extend",
+            Operator(Action::Isolate),
+            post(schedules::extend),
+        ),
+        route(Method::GET, "/api/rate-limits", Operator(Action::View), get(rate_limits::list)),
+        route(
+            Method::PUT,
+            "/api/rate-limits/{kind}",
+            Operator(Action::ManageRateLimits),
+            put(rate_limits::set),
+        ),
+        route(
+            Method::DELETE,
+            "/api/rate-limits/{kind}",
+            Operator(Action::ManageRateLimits),
+            delete(rate_limits::remove),
+        ),
+        route(Method::GET, "/metrics", Operator(Action::View), get(api::metrics)),
         route(Method::GET, "/telemetry", Operator(Action::View), get(api::telemetry)),
         route(Method::GET, "/events", Operator(Action::View), get(events::events)),
     ]
@@ -86,6 +136,16 @@ fn route(method: Method, path: &'static str, access: Access, handler: MethodRout
 pub fn gateway(state: &AppState) -> Router {
     let router = mount(Router::new(), gateway_routes()).fallback(nothing_here);
     finish(router, state)
+}
+
+/// For a monitoring system on an address of its own: nothing but `/metrics` and whether the server works.
+pub fn metrics(state: &AppState) -> Router {
+    let routes = vec![
+        route(Method::GET, "/healthz", Access::Public, get(health::healthz)),
+        route(Method::GET, "/readyz", Access::Public, get(health::readyz)),
+        route(Method::GET, "/metrics", Access::Public, get(api::metrics)),
+    ];
+    finish(mount(Router::new(), routes).fallback(nothing_here), state)
 }
 
 /// Everything: the gateway, the console and the dashboard.

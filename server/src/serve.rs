@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io::{IsTerminal as _, Write as _},
     net::{SocketAddr, TcpListener},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -19,13 +20,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use voltaxe_orchestrator::{Strike, StrikeConfig, StrikeError, operators::Operators, strike::Retention};
+use voltaxe_orchestrator::{
+    Strike, StrikeConfig, StrikeError, delivery::DeliveryConfig, operators::Operators, strike::Retention,
+};
 use voltaxe_protocol::Keypair;
 use voltaxe_store::{Store, embedded::EmbeddedPostgres};
 
 use crate::{
     clock,
     config::{Config, LogFormat, Tls},
+    gateway::call,
     routes, signing_key,
     state::{AppState, Places},
 };
@@ -34,7 +38,14 @@ const DATABASE_WITHIN: Duration = Duration::from_secs(60);
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_secs(60);
+/// Most commands are over before they would be noted as begun.
+const STARTED_EVERY: Duration = Duration::from_millis(250);
+const LIMITS_EVERY: Duration = Duration::from_millis(200);
+const SCHEDULES_EVERY: Duration = Duration::from_secs(1);
+const TELL_EVERY: Duration = Duration::from_millis(50);
 const FLUSH_EVERY: Duration = Duration::from_secs(15);
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 const MAINTAIN_EVERY: Duration = Duration::from_secs(3600);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -44,13 +55,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // Taken first: a port in use ends the start before anything else is touched.
     let console = config.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     let gateway = config.agent_listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
+    let metrics = config.metrics_listen.as_ref().map(bind).transpose()?;
     let tls = match &config.tls {
         Some(tls) => Some(load_tls(tls).await?),
         None => None,
     };
     let key = signing_key::load_or_create(&config.state_dir)?;
     let database = Database::open(&config).await?;
-    let outcome = run_on(&config, database.store.clone(), key, console, gateway, tls).await;
+    let outcome = run_on(&config, database.store.clone(), key, console, gateway, metrics, tls).await;
     database.close().await;
     outcome?;
     tracing::info!("stopped");
@@ -64,15 +76,18 @@ async fn run_on(
     key: Keypair,
     console: Vec<TcpListener>,
     gateway: Vec<TcpListener>,
+    metrics: Option<TcpListener>,
     tls: Option<RustlsConfig>,
 ) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
-    let strike = Strike::new(store.clone(), key, strike_config(config), clock::now());
+    let caller = if config.direct { Some(call::caller()?) } else { None };
+    let strike = Strike::new(store.clone(), key, strike_config(config), caller, clock::now());
     let state = AppState {
         operators: Operators::new(store),
         leptos: leptos_options(config),
         nonces: Arc::default(),
         places: Places::default(),
+        behind_proxy: config.behind_proxy,
         shutdown: shutdown.clone(),
         strike: strike.clone(),
     };
@@ -88,6 +103,9 @@ async fn run_on(
     for listener in gateway {
         servers.spawn(serve(listener, gateway_only.clone(), tls.clone(), handle.clone())?);
     }
+    if let Some(listener) = metrics {
+        servers.spawn(serve(listener, routes::metrics(&state), None, handle.clone())?);
+    }
     let mut upkeep = JoinSet::new();
     keep_up(&mut upkeep, &strike, retention(config));
     announce(config, &state.operators).await?;
@@ -101,6 +119,9 @@ async fn run_on(
     handle.graceful_shutdown(Some(DRAIN_WITHIN));
     while servers.join_next().await.is_some() {}
     upkeep.shutdown().await;
+    if let Err(error) = strike.delivery().flush_started().await {
+        tracing::warn!(%error, "what has begun could not be written: {error}");
+    }
     if let Err(error) = strike.flush_seen().await {
         tracing::warn!(%error, "the last-seen times could not be written: {error}");
     }
@@ -163,6 +184,7 @@ pub(crate) fn strike_config(config: &Config) -> StrikeConfig {
     StrikeConfig {
         agent_url: config.agent_origin(),
         telemetry_interval_seconds: config.telemetry_interval_seconds,
+        delivery: DeliveryConfig { strategy: config.queue_strategy, ..DeliveryConfig::default() },
         ..StrikeConfig::default()
     }
 }
@@ -255,26 +277,54 @@ fn keep_up(tasks: &mut JoinSet<()>, strike: &Strike, retention: Retention) {
             }
         }
     });
-    let sweeping = strike.clone();
-    tasks.spawn(every(SWEEP_EVERY, "the sweep failed", move || {
-        let strike = sweeping.clone();
-        async move { strike.sweep(clock::now()).await }
-    }));
-    let flushing = strike.clone();
-    tasks.spawn(every(FLUSH_EVERY, "last-seen times could not be written", move || {
-        let strike = flushing.clone();
-        async move { strike.flush_seen().await }
-    }));
-    let maintaining = strike.clone();
-    tasks.spawn(every(MAINTAIN_EVERY, "the maintenance failed", move || {
-        let strike = maintaining.clone();
-        async move { strike.maintain(retention, clock::now()).await }
-    }));
+    let hearing = strike.clone();
+    tasks.spawn(async move {
+        loop {
+            if let Err(error) = hearing.hear_others(clock::now).await {
+                note("other servers on this database cannot be heard", &error);
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    });
+    let mut upkeep = |period, failure, work: fn(Strike, Retention) -> Work| {
+        let strike = strike.clone();
+        tasks.spawn(every(period, failure, strike.clone(), move || work(strike.clone(), retention)));
+    };
+    upkeep(SWEEP_EVERY, "the sweep failed", |strike, _| {
+        Box::pin(async move { strike.sweep(clock::now()).await })
+    });
+    upkeep(ASK_EVERY, "silent agents could not be asked", |strike, _| {
+        Box::pin(async move { strike.ask_about_silent(clock::now()).await })
+    });
+    upkeep(STARTED_EVERY, "what has begun could not be written", |strike, _| {
+        Box::pin(async move { strike.delivery().flush_started().await })
+    });
+    upkeep(LIMITS_EVERY, "what waits for a rate limit could not be sent", |strike, _| {
+        Box::pin(async move { strike.delivery().release_deferred(clock::now()).await })
+    });
+    upkeep(SCHEDULES_EVERY, "schedules could not be run", |strike, _| {
+        Box::pin(async move { strike.run_schedules(clock::now()).await })
+    });
+    upkeep(TELL_EVERY, "other servers could not be told", |strike, _| {
+        Box::pin(async move { strike.tell_others().await })
+    });
+    upkeep(FLUSH_EVERY, "last-seen times could not be written", |strike, _| {
+        Box::pin(async move { strike.flush_seen().await })
+    });
+    upkeep(MEASURE_EVERY, "the queue could not be measured", |strike, _| {
+        Box::pin(async move { strike.measure(clock::now()).await })
+    });
+    upkeep(MAINTAIN_EVERY, "the maintenance failed", |strike, retention| {
+        Box::pin(async move { strike.maintain(retention, clock::now()).await })
+    });
 }
+
+type Work = Pin<Box<dyn Future<Output = Result<(), StrikeError>> + Send>>;
 
 async fn every<F: Future<Output = Result<(), StrikeError>>>(
     period: Duration,
     failure: &'static str,
+    strike: Strike,
     work: impl Fn() -> F,
 ) {
     let mut timer = tokio::time::interval(period);
@@ -283,6 +333,7 @@ async fn every<F: Future<Output = Result<(), StrikeError>>>(
     loop {
         timer.tick().await;
         if let Err(error) = work().await {
+            strike.meters().upkeep_failed();
             note(failure, &error);
         }
     }
@@ -310,6 +361,9 @@ async fn announce(config: &Config, operators: &Operators) -> anyhow::Result<()> 
         if config.tls.is_none() && !address.ip().is_loopback() {
             tracing::warn!(%address, "enrolment tokens can be read by whoever listens on the network of {address}; set tls-cert and tls-key, or enrol on a network you trust");
         }
+    }
+    if let Some(address) = &config.metrics_listen {
+        tracing::info!(%address, "metrics on http://{address}/metrics, for anybody who reaches it");
     }
     tracing::info!(url = %config.public_url, "ready: {}", config.public_url);
     if operators.setup_is_open().await? {

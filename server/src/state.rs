@@ -1,8 +1,14 @@
 //! What handlers share.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use axum::extract::FromRef;
+use axum::{
+    extract::{ConnectInfo, FromRef},
+    http::Extensions,
+};
 use leptos::config::LeptosOptions;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +16,7 @@ use voltaxe_orchestrator::{Strike, operators::Operators};
 
 use crate::gateway::signed::Nonces;
 
-/// Agents that may hold a stream or be joining at once.
+/// Agents that may hold a stream, be joining or wait in a long poll at once.
 const STREAMS: usize = 20_000;
 /// Browser tabs that may watch at once.
 const WATCHERS: usize = 1_000;
@@ -23,8 +29,20 @@ pub struct AppState {
     pub leptos: LeptosOptions,
     pub nonces: Arc<Nonces>,
     pub places: Places,
+    /// Whether requests come through a proxy, so that their address is the proxy's.
+    pub behind_proxy: bool,
     /// Cancelled when the server begins to shut down: long answers end.
     pub shutdown: CancellationToken,
+}
+
+impl AppState {
+    /// Where a request came from, when that is the other end itself.
+    pub(crate) fn peer_of(&self, extensions: &Extensions) -> Option<IpAddr> {
+        if self.behind_proxy {
+            return None;
+        }
+        extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+    }
 }
 
 /// Bounds on what lasts.

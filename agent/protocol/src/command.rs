@@ -11,6 +11,7 @@ use crate::{CommandId, EndpointId, Epoch, IsolationObservation};
 pub enum Command {
     NetworkIsolate(NetworkIsolate),
     NetworkRestore(NetworkRestore),
+    AgentCheck(AgentCheck),
 }
 
 impl Command {
@@ -20,6 +21,7 @@ impl Command {
         match self {
             Self::NetworkIsolate(_) => "network_isolate",
             Self::NetworkRestore(_) => "network_restore",
+            Self::AgentCheck(_) => "agent_check",
         }
     }
 
@@ -28,6 +30,7 @@ impl Command {
     pub fn priority(&self) -> i16 {
         match self {
             Self::NetworkIsolate(_) | Self::NetworkRestore(_) => 10,
+            Self::AgentCheck(_) => 5,
         }
     }
 }
@@ -44,6 +47,25 @@ pub struct NetworkIsolate {
 #[serde(deny_unknown_fields)]
 pub struct NetworkRestore {
     pub reason: String,
+}
+
+/// Look after yourself and report: changes nothing on the host. Shows that commands get through, whichever way.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentCheck {}
+
+/// `data` of an agent check's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentCheckOutcome {
+    pub observation: IsolationObservation,
+    /// By the host's clock.
+    pub timestamp: DateTime<Utc>,
+    pub agent_version: String,
+    /// Results that the server has not acknowledged yet, without this one.
+    pub unreported_results: u32,
+    /// Bytes that the journal holds, and that it may hold.
+    pub journal_used_bytes: u64,
+    pub journal_limit_bytes: u64,
 }
 
 /// The signed content of a command envelope ([`crate::PayloadType::Command`]).
@@ -64,6 +86,25 @@ pub struct CommandOrder {
     pub created_by: String,
     pub reason: String,
 }
+
+/// The signed wish to take a command back ([`crate::PayloadType::Cancellation`]). The agent answers with a result: with
+/// `data.refused` = [`CANCELLED`] when it had not started (or never had) the command, else with what the command did.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cancellation {
+    /// Of the command to be taken back.
+    pub id: CommandId,
+    pub endpoint_id: EndpointId,
+    pub epoch: Epoch,
+    pub issued_at: DateTime<Utc>,
+    /// When the command itself expires: until then the agent must remember that it was cancelled.
+    pub expires_at: DateTime<Utc>,
+    /// The operator's name.
+    pub cancelled_by: String,
+}
+
+/// `data.refused` of the result of a command that was taken back before it started.
+pub const CANCELLED: &str = "cancelled";
 
 /// A command's life. `Delivered` means that the agent has it on disk.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
@@ -130,6 +171,14 @@ pub struct CommandResult {
     /// Depends on the kind; [`IsolationOutcome`] for isolate and restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
+}
+
+impl CommandResult {
+    /// Why the agent did not carry the command out: the stable word in `data.refused`, if it refused.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.data.as_ref()?.get("refused")?.as_str()
+    }
 }
 
 /// `data` of an isolate's or restore's result.

@@ -23,6 +23,8 @@ pub struct EnvelopeSignature {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PayloadType {
     Command,
+    Cancellation,
+    Receipt,
     Hello,
     EnrolmentProof,
     EnrolmentGrant,
@@ -33,6 +35,8 @@ impl PayloadType {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Command => "application/vnd.voltaxe.command+json",
+            Self::Cancellation => "application/vnd.voltaxe.cancellation+json",
+            Self::Receipt => "application/vnd.voltaxe.receipt+json",
             Self::Hello => "application/vnd.voltaxe.hello+json",
             Self::EnrolmentProof => "application/vnd.voltaxe.enrolment-proof+json",
             Self::EnrolmentGrant => "application/vnd.voltaxe.enrolment-grant+json",

@@ -1,11 +1,22 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandId, Envelope};
+use crate::{CommandId, EndpointId, Envelope};
 
-/// The answer of `GET /command/poll`.
+/// `wait=` of a poll is cut to this many seconds.
+pub const LONGEST_POLL_SECONDS: u64 = 25;
+
+/// The answer of `GET /command/poll?host=[&wait=SECONDS]`. With `wait` the server answers when there is something to say, at
+/// the latest after so many seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PollResponse {
     pub commands: Vec<OfferedCommand>,
+    /// [`crate::Cancellation`]s, signed. Answered by results.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancellations: Vec<Envelope>,
+    /// Commands that the agent has acknowledged and not answered: it says what became of them, by a receipt, a result or
+    /// [`NotKnown`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<CommandId>,
 }
 
 /// A command on offer. The agent acts on `envelope` alone; `id`, `command` and `params` are there for people and for
@@ -33,5 +44,34 @@ pub struct ResultReceipt {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct CommandReceipt {
     pub command_id: CommandId,
+    pub attempt: i32,
+}
+
+/// The body of `POST /command/not-known`: the journal does not have a command that the server asked about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct NotKnown {
+    pub command_id: CommandId,
+}
+
+/// The body of `POST /command` to an agent: the direct channel. The agent acts on the envelope alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectOffer {
+    pub attempt: i32,
+    pub envelope: Envelope,
+}
+
+/// The agent's answer to a [`DirectOffer`]: [`ReceiptClaims`], signed by the agent, so that nobody else at its address can
+/// acknowledge for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DirectAnswer {
+    pub receipt: Envelope,
+}
+
+/// The signed content of a direct receipt ([`crate::PayloadType::Receipt`]): the command is on the agent's disk.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ReceiptClaims {
+    pub command_id: CommandId,
+    pub endpoint_id: EndpointId,
     pub attempt: i32,
 }

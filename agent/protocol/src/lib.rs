@@ -15,7 +15,8 @@ mod stream;
 mod telemetry;
 
 pub use command::{
-    Command, CommandOrder, CommandResult, CommandState, IsolationOutcome, NetworkIsolate, NetworkRestore,
+    AgentCheck, AgentCheckOutcome, CANCELLED, Cancellation, Command, CommandOrder, CommandResult, CommandState,
+    IsolationOutcome, NetworkIsolate, NetworkRestore,
 };
 pub use enrolment::{
     EnrolRequest, EnrolResponse, EnrolString, EnrolStringError, EnrolmentGrant, EnrolmentProof,
@@ -23,7 +24,10 @@ pub use enrolment::{
 pub use envelope::{Envelope, EnvelopeSignature, PayloadType, pre_authentication_encoding};
 #[cfg(feature = "crypto")]
 pub use envelope::{EnvelopeError, Keypair, PublicKey, PublicKeyError};
-pub use http_api::{CommandReceipt, OfferedCommand, PollResponse, ResultReceipt};
+pub use http_api::{
+    CommandReceipt, DirectAnswer, DirectOffer, LONGEST_POLL_SECONDS, NotKnown, OfferedCommand, PollResponse,
+    ReceiptClaims, ResultReceipt,
+};
 pub use ids::{CommandId, EndpointId, Epoch, IdError, KeyFingerprint};
 pub use problem::Problem;
 pub use request_signature::{

@@ -30,6 +30,10 @@ pub enum ServerFrame {
         attempt: i32,
         envelope: Envelope,
     },
+    /// A [`crate::Cancellation`], signed. Answered by a result.
+    Cancel {
+        envelope: Envelope,
+    },
     /// What became of this command? The agent answers from its journal: a receipt, a result or `not_known`.
     Query {
         command_id: CommandId,

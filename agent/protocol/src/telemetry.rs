@@ -66,6 +66,9 @@ pub struct AgentFacts {
     /// Results the server has not acknowledged yet.
     #[serde(default)]
     pub unreported_results: u32,
+    /// Where the agent takes commands by the direct channel: a TCP port at the address its requests come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_port: Option<u16>,
 }
 
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]

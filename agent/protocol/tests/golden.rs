@@ -6,8 +6,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use voltaxe_protocol::{
-    AgentFrame, CommandOrder, CommandResult, CommandState, EnrolRequest, EnrolmentGrant, HelloClaims,
-    IsolationOutcome, ObservedIsolation, PollResponse, Problem, RefusalReason, ServerFrame, Telemetry,
+    AgentFrame, Cancellation, CommandOrder, CommandResult, CommandState, DirectAnswer, DirectOffer, EnrolRequest,
+    EnrolmentGrant, HelloClaims, IsolationOutcome, ObservedIsolation, PollResponse, Problem, ReceiptClaims,
+    RefusalReason, ServerFrame, Telemetry,
 };
 
 fn golden<T: Serialize + DeserializeOwned>(fixture: &str) -> T {
@@ -27,7 +28,11 @@ macro_rules! fixture {
 fn what_agents_act_on() {
     golden::<CommandOrder>(fixture!("order_isolate"));
     golden::<CommandOrder>(fixture!("order_restore"));
+    golden::<CommandOrder>(fixture!("order_agent_check"));
+    golden::<Cancellation>(fixture!("cancellation"));
     golden::<PollResponse>(fixture!("poll_response"));
+    golden::<PollResponse>(fixture!("poll_response_full"));
+    golden::<DirectOffer>(fixture!("direct_offer"));
     golden::<EnrolmentGrant>(fixture!("enrolment_grant"));
 }
 
@@ -37,6 +42,8 @@ fn what_agents_say() {
     golden::<Telemetry>(fixture!("telemetry"));
     golden::<EnrolRequest>(fixture!("enrol_request"));
     golden::<HelloClaims>(fixture!("hello_claims"));
+    golden::<DirectAnswer>(fixture!("direct_answer"));
+    golden::<ReceiptClaims>(fixture!("receipt_claims"));
 }
 
 #[test]

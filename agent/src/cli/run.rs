@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use tokio::sync::mpsc;
@@ -6,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{Places, install_tls_provider, start_log};
 use crate::{
     clock::Clock,
-    core::{Recovered, Settings},
+    core::{Polling, Recovered, Settings},
     event_loop::{self, Agent, Event},
     identity::Identity,
     isolation::{Applied, Isolation},
@@ -48,6 +51,11 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
     if damage.torn_bytes > 0 {
         tracing::info!(torn_bytes = damage.torn_bytes, "cut an unfinished record off the journal's end");
     }
+    if damage.is_truncated {
+        tracing::error!(
+            "the journal's file is shorter than it was left: records at its end may be missing; check the disk"
+        );
+    }
     for path in &damage.quarantined {
         tracing::error!(path = %path.display(), "the journal was damaged; the bad part is set aside, the rest is kept");
     }
@@ -67,11 +75,16 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
     let isolation = Isolation::start(state.clone(), applied)?;
     let settings = Settings {
         stream_enabled: config.stream_enabled,
-        poll_interval: config.polling_enabled.then_some(config.polling_interval),
+        polling: config
+            .polling_enabled
+            .then_some(Polling { interval: config.polling_interval, wait: config.polling_wait }),
         telemetry_interval: config.telemetry_interval,
     };
+    let direct = config.direct_listen.and_then(listen_directly);
     if !config.stream_enabled && !config.polling_enabled {
-        tracing::warn!("neither [stream] nor [polling] is enabled: this host gets no commands");
+        tracing::warn!(
+            "neither [stream] nor [polling] is enabled: nothing that waits at the server gets here"
+        );
     }
     tracing::info!(
         endpoint = %identity.grant.endpoint_id,
@@ -79,7 +92,7 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
         "Voltaxe Sentinel {} works for {url}",
         env!("CARGO_PKG_VERSION")
     );
-    let agent = Agent { clock, identity, settings, state, address, tls, http };
+    let agent = Agent { clock, identity, settings, state, address, tls, http, direct };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(event_loop::run(agent, recovered, &journal, &isolation, events, happened))?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -87,6 +100,23 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
     drop(journal);
     tracing::info!("Stopped");
     Ok(())
+}
+
+/// The other channels work without it, so a port that is taken does not keep the agent from starting.
+fn listen_directly(address: SocketAddr) -> Option<TcpListener> {
+    match TcpListener::bind(address) {
+        Ok(listener) => {
+            tracing::info!("[COMMAND DIRECT] Listening on {address}");
+            Some(listener)
+        }
+        Err(error) => {
+            tracing::error!(
+                "[COMMAND DIRECT] Cannot listen on {address} ({error}): this channel is off. Free the port or set \
+                 another `listen` in [direct]"
+            );
+            None
+        }
+    }
 }
 
 /// An agent that lost its journal or isolation thread would look alive and do nothing: the service manager is to

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use voltaxe_protocol::{
-    AgentFrame, Command, CommandId, CommandReceipt, CommandResult, RefusalReason, Telemetry,
+    AgentFrame, Command, CommandId, CommandReceipt, CommandResult, NotKnown, RefusalReason, Telemetry,
 };
 
+use super::{DirectVerdict, Ticket};
 use crate::journal::{BatchId, Record, Urgency};
 
 /// A reading of both clocks. The core has none of its own.
@@ -19,6 +20,8 @@ pub struct Now {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Channel {
     Stream,
+    /// The server's request to this host.
+    Direct,
     Poll,
     /// Read back from the journal after a restart.
     Journal,
@@ -30,6 +33,7 @@ impl Channel {
     pub fn tag(self) -> &'static str {
         match self {
             Self::Stream => "COMMAND STREAM",
+            Self::Direct => "COMMAND DIRECT",
             Self::Poll => "COMMAND POLL",
             Self::Journal => "COMMAND JOURNAL",
         }
@@ -53,6 +57,8 @@ pub enum Effect {
     Poll,
     /// `handle_posted`.
     Post(Post),
+    /// Of `handle_direct_offer`. Not answered.
+    AnswerDirect { ticket: Ticket, verdict: DirectVerdict },
     /// `handle_telemetry`.
     CollectTelemetry,
 }
@@ -60,6 +66,7 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Post {
     Receipt(CommandReceipt),
+    NotKnown(NotKnown),
     Result(CommandResult),
     Telemetry(Box<Telemetry>),
 }
@@ -68,15 +75,30 @@ pub enum Post {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PostKey {
     Receipt(CommandId),
+    NotKnown(CommandId),
     Result(CommandId),
     Telemetry,
 }
 
 impl Post {
+    /// The same over the stream.
+    #[must_use]
+    pub fn into_frame(self) -> AgentFrame {
+        match self {
+            Self::Receipt(CommandReceipt { command_id, attempt }) => {
+                AgentFrame::Receipt { command_id, attempt }
+            }
+            Self::NotKnown(NotKnown { command_id }) => AgentFrame::NotKnown { command_id },
+            Self::Result(result) => AgentFrame::Result(result),
+            Self::Telemetry(telemetry) => AgentFrame::Telemetry(telemetry),
+        }
+    }
+
     #[must_use]
     pub fn key(&self) -> PostKey {
         match self {
             Self::Receipt(receipt) => PostKey::Receipt(receipt.command_id),
+            Self::NotKnown(not_known) => PostKey::NotKnown(not_known.command_id),
             Self::Result(result) => PostKey::Result(result.command_id),
             Self::Telemetry(_) => PostKey::Telemetry,
         }
@@ -89,6 +111,9 @@ pub enum RequestFailure {
     /// Try again soon.
     #[error("the server cannot be reached: {0}")]
     Unavailable(String),
+    /// The server answered and could not do it: this one again later, others meanwhile.
+    #[error("the server failed at the request: {0}")]
+    Failed(String),
     /// 401 or 403. The key is kept; a person must act at the server.
     #[error("the server refuses this agent ({word}): {detail}")]
     Refused { word: String, detail: String },

@@ -1,170 +1,83 @@
-//! From an envelope to an effect, and from its outcome to a result.
+//! From the disk to an effect, and from its outcome to a result.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tracing::{info, warn};
-use voltaxe_protocol::{AgentFrame, Command, CommandId, CommandOrder, CommandResult, Envelope};
+use tracing::{error, info, warn};
+use voltaxe_protocol::{AgentFrame, Command, CommandId, CommandResult};
 
 use super::{
-    ActionOutcome, Channel, Core, Delivery, Effect, Entry, Lane, Now, Phase, Post,
-    order::{self, Opened, Refusal},
+    ActionOutcome, Batch, Channel, Core, DirectVerdict, Effect, Lane, Now, Phase, Waiting,
+    intake::start_record,
+    ledger::finished_record,
+    order::{self, Refusal},
+    outbox::Item,
 };
 use crate::journal::{BatchId, JournalError, Record, Urgency, Usage};
 
 /// A command whose effect was begun this often without an end is not tried again.
-const MAX_STARTS: u32 = 2;
-/// The journal is rewritten when it has grown beyond this and beyond twice its last compacted size.
-const COMPACT_BYTES: u64 = 1024 * 1024;
+const MAX_STARTS: usize = 2;
 
 impl Core {
     /// The answer to an append: what waited for the disk goes on, or fails.
     pub fn handle_committed(&mut self, now: Now, batch: BatchId, outcome: Result<Usage, JournalError>) {
-        let waiting = self.commits.remove(&batch).unwrap_or_default();
+        let Batch { waiting } = self.commits.remove(&batch).unwrap_or_default();
         match outcome {
             Ok(usage) => {
-                for id in waiting {
-                    self.is_on_disk(id);
-                }
-                self.compact_when_large(now, usage);
+                self.usage = usage;
+                waiting.into_iter().for_each(|waiting| self.is_on_disk(now, waiting));
+                self.compact_when_large(now);
             }
-            Err(error) => {
-                for id in waiting {
-                    self.fail_unjournaled(now, id, &error);
-                }
-            }
+            Err(error) => waiting.into_iter().for_each(|waiting| self.is_not_on_disk(now, waiting, &error)),
         }
         self.start_what_can(now);
+        self.report(now);
     }
 
     /// The outcome of an [`Effect::Run`].
     pub fn handle_action_done(&mut self, now: Now, id: CommandId, outcome: ActionOutcome) {
-        self.busy.retain(|_, running| *running != id);
+        let lane = self.busy.iter().find(|(_, running)| **running == id).map(|(lane, _)| *lane);
+        self.leave_lane(id);
         let ActionOutcome { success, message, data } = outcome;
-        if success {
+        if success && lane == Some(Lane::Control) {
             self.last_applied = self.last_applied.max(Some(id));
         }
         self.finish(now, CommandResult { command_id: id, success, message, data });
         self.start_what_can(now);
-        self.telemetry_soon(now);
-    }
-
-    pub(super) fn take_orders(&mut self, now: Now, channel: Channel, offers: &[(i32, Envelope)]) {
-        let mut accepted: Vec<(i32, CommandOrder)> = Vec::new();
-        for (attempt, envelope) in offers {
-            let opened = match order::open(envelope, &self.trust) {
-                Ok(opened) => opened,
-                Err(reason) => {
-                    self.reject(channel, reason);
-                    continue;
-                }
-            };
-            let id = opened.id();
-            if self.ledger.get(id).is_some() {
-                self.answer_again(now, channel, id, *attempt);
-                continue;
-            }
-            match opened {
-                Opened::NotUnderstood { header, why } => {
-                    let refusal = Refusal {
-                        word: "not-understood",
-                        message: format!(
-                            "This agent (version {}) does not know the command or one of its fields ({why}); update the agent.",
-                            env!("CARGO_PKG_VERSION")
-                        ),
-                    };
-                    let forget_after = order::forget_after(header.expires_at, now.wall);
-                    self.refuse_unread(now, channel, *attempt, id, header.kind(), forget_after, &refusal);
-                }
-                Opened::Order(order) => match order::acceptable(&order, &self.trust, now.wall) {
-                    Err(refusal) => {
-                        let kind = order.action.kind().to_owned();
-                        let forget_after = order::forget_after(Some(order.expires_at), now.wall);
-                        self.refuse_unread(now, channel, *attempt, id, kind, forget_after, &refusal);
-                    }
-                    Ok(()) if accepted.iter().any(|(_, other)| other.id == id) => {}
-                    Ok(()) => accepted.push((*attempt, *order)),
-                },
-            }
+        if lane == Some(Lane::Control) {
+            self.telemetry_soon(now);
         }
-        self.accept(now, channel, accepted);
-    }
-
-    /// Writes new orders to the journal. A single order for an idle lane is written with its start: one commit, not two.
-    fn accept(&mut self, now: Now, channel: Channel, orders: Vec<(i32, CommandOrder)>) {
-        if orders.is_empty() {
-            return;
-        }
-        let starts = matches!(orders.as_slice(), [(_, order)] if self.may_start_at_once(order, now.wall));
-        let urgency = match orders.iter().any(|(_, order)| is_essential(&order.action)) {
-            true => Urgency::Essential,
-            false => Urgency::Normal,
-        };
-        let mut records = Vec::with_capacity(orders.len() + 1);
-        let mut waiting = Vec::with_capacity(orders.len());
-        for (attempt, order) in orders {
-            let id = order.id;
-            records.push(Record::Received { order: order.clone(), attempt, at: now.wall });
-            if starts {
-                records.push(self.start_record(id, now.wall));
-                self.busy.insert(Lane::of(&order.action), id);
-            }
-            waiting.push(id);
-            self.ledger.insert(
-                id,
-                Entry {
-                    kind: order.action.kind().to_owned(),
-                    forget_after: order::forget_after(Some(order.expires_at), now.wall),
-                    order: Some(order),
-                    attempt,
-                    channel,
-                    starts: u32::from(starts),
-                    phase: Phase::Accepting { starts },
-                    receipt: Delivery::default(),
-                },
-            );
-        }
-        self.append(records, urgency, waiting);
-    }
-
-    fn may_start_at_once(&self, order: &CommandOrder, now: DateTime<Utc>) -> bool {
-        let lane = Lane::of(&order.action);
-        !self.busy.contains_key(&lane)
-            && order.not_before.is_none_or(|at| at <= now)
-            && self.last_applied.is_none_or(|last| order.id > last)
-            && self.ledger.next_in(lane, now).is_none()
     }
 
     /// Starts the next command of every idle lane; ends those that may no longer start.
     pub(super) fn start_what_can(&mut self, now: Now) {
+        self.ledger.wake(now.wall);
         for lane in Lane::ALL {
             while !self.busy.contains_key(&lane) {
-                let Some(id) = self.ledger.next_in(lane, now.wall) else { break };
+                let Some(id) = self.ledger.next_in(lane) else { break };
                 if let Err(refusal) = self.may_still_start(id, now.wall) {
                     self.finish_refused(now, id, &refusal);
                     continue;
                 }
-                let record = self.start_record(id, now.wall);
-                let Some(entry) = self.ledger.get_mut(id) else { break };
-                entry.phase = Phase::Starting;
-                entry.starts += 1;
-                let urgency = match entry.order.as_ref().is_some_and(|order| is_essential(&order.action)) {
-                    true => Urgency::Essential,
-                    false => Urgency::Normal,
-                };
+                let start = self.start(now.wall);
+                let record = start_record(id, &start);
+                self.ledger.begin(id, start);
+                let order = self.ledger.get(id).and_then(|entry| entry.order.as_ref());
+                let urgency = order.map_or(Urgency::Normal, |order| urgency_of(&order.action));
                 self.busy.insert(lane, id);
-                self.append(vec![record], urgency, vec![id]);
+                self.append(vec![record], urgency, vec![Waiting::Start(id)]);
             }
         }
     }
 
     /// An order that was begun is always ended, whatever the time; a new one must still be wanted.
     fn may_still_start(&self, id: CommandId, now: DateTime<Utc>) -> Result<(), Refusal> {
-        let Some(Entry { order: Some(order), starts, .. }) = self.ledger.get(id) else { return Ok(()) };
-        if *starts == 0 {
+        let Some(entry) = self.ledger.get(id) else { return Ok(()) };
+        let Some(order) = &entry.order else { return Ok(()) };
+        if entry.starts() == 0 {
             order::acceptable(order, &self.trust, now)?;
         }
         match self.last_applied {
-            Some(last) if order.id < last => Err(Refusal {
+            Some(last) if order.id < last && Lane::of(&order.action) == Lane::Control => Err(Refusal {
                 word: "superseded",
                 message: format!(
                     "Command {last}, issued later, was carried out first; this one would undo it."
@@ -174,34 +87,70 @@ impl Core {
         }
     }
 
-    fn is_on_disk(&mut self, id: CommandId) {
-        let Some(entry) = self.ledger.get_mut(id) else { return };
-        match entry.phase {
-            Phase::Accepting { starts: true } => {
-                self.run(id);
-                self.send_receipt(id);
-                self.send_started(id);
+    fn is_on_disk(&mut self, now: Now, waiting: Waiting) {
+        match waiting {
+            Waiting::Direct { ticket, id, attempt } => self.answer_with_receipt(ticket, id, attempt),
+            Waiting::Order(id) | Waiting::Start(id) => {
+                let Some(entry) = self.ledger.get_mut(id) else { return };
+                entry.is_on_disk = true;
+                let receipt_is_owed = entry.channel != Channel::Direct;
+                match entry.phase() {
+                    Phase::Accepting { starts: true } => {
+                        self.run(id);
+                        if receipt_is_owed {
+                            self.outbox.owe(Item::Receipt(id));
+                            self.report(now);
+                        }
+                        self.send_started(id);
+                    }
+                    Phase::Accepting { starts: false } => {
+                        self.ledger.set_phase(id, Phase::Queued);
+                        if receipt_is_owed {
+                            self.outbox.owe(Item::Receipt(id));
+                        }
+                    }
+                    Phase::Starting => {
+                        self.run(id);
+                        self.send_started(id);
+                    }
+                    // Cancelled meanwhile.
+                    Phase::Ending { .. } | Phase::Finished { .. } | Phase::Reported { .. } => {}
+                    Phase::Queued | Phase::Running => {}
+                }
             }
-            Phase::Accepting { starts: false } => {
-                entry.phase = Phase::Queued;
-                self.send_receipt(id);
+            Waiting::End(id) => {
+                let Some(entry) = self.ledger.get_mut(id) else { return };
+                entry.is_on_disk = true;
+                if let Phase::Ending { result, at } = entry.phase() {
+                    let (result, at) = (result.clone(), *at);
+                    self.outbox.settle(Item::Receipt(id));
+                    let item = self.ledger.finish(id, result, at);
+                    self.outbox.owe(item);
+                }
             }
-            Phase::Starting => {
-                self.run(id);
-                self.send_started(id);
+        }
+    }
+
+    fn is_not_on_disk(&mut self, now: Now, waiting: Waiting, error: &JournalError) {
+        match waiting {
+            Waiting::Direct { ticket, .. } => {
+                let verdict = DirectVerdict::Unavailable(error.to_string());
+                self.effects.push_back(Effect::AnswerDirect { ticket, verdict });
             }
-            Phase::Queued | Phase::Running | Phase::Finished { .. } | Phase::Reported { .. } => {}
+            Waiting::Order(id) | Waiting::Start(id) => self.fail_unjournaled(now, id, error),
+            Waiting::End(id) => {
+                error!(command_id = id.0, "The command's end cannot be written down: {error}");
+            }
         }
     }
 
     fn run(&mut self, id: CommandId) {
-        let Some(entry) = self.ledger.get_mut(id) else { return };
+        let Some(entry) = self.ledger.get(id) else { return };
         let Some(order) = &entry.order else { return };
-        let action = order.action.clone();
-        entry.phase = Phase::Running;
-        let tag = entry.channel.tag();
-        self.effects.push_back(Effect::Run { id, action: action.clone() });
+        let (action, tag) = (order.action.clone(), entry.channel.tag());
         info!(command_id = id.0, "[{tag}] Executing command: {}", action.kind());
+        self.effects.push_back(Effect::Run { id, action });
+        self.ledger.set_phase(id, Phase::Running);
     }
 
     fn send_started(&mut self, id: CommandId) {
@@ -212,54 +161,37 @@ impl Core {
 
     /// The result goes to the server and to the disk at the same time: should the disk lose it, the kernel still shows
     /// what was done.
-    fn finish(&mut self, now: Now, result: CommandResult) {
+    pub(super) fn finish(&mut self, now: Now, result: CommandResult) {
         let id = result.command_id;
-        let Some(entry) = self.ledger.get_mut(id) else { return };
-        let record = Record::Finished {
-            kind: entry.kind.clone(),
-            result: result.clone(),
-            forget_after: entry.forget_after,
-            at: now.wall,
-        };
-        entry.receipt = Delivery::default();
-        entry.phase = Phase::Finished { result, report: Delivery::default(), volatile: false };
-        self.tell_result(now, id);
-        self.append(vec![record], Urgency::Essential, Vec::new());
+        self.outbox.settle(Item::Receipt(id));
+        let item = self.ledger.finish(id, result.clone(), now.wall);
+        self.outbox.owe(item);
+        self.report(now);
+        if let Some(entry) = self.ledger.get(id) {
+            let record = finished_record(entry, &result, now.wall);
+            self.append(vec![record], Urgency::Essential, vec![Waiting::End(id)]);
+        }
     }
 
-    fn finish_refused(&mut self, now: Now, id: CommandId, refusal: &Refusal) {
-        warn!(command_id = id.0, refused = refusal.word, "Command refused: {}", refusal.message);
-        self.finish(now, refused(id, refusal));
+    /// The end of a command that never ran is told once it is on disk: after a crash before that, the journal would
+    /// run it.
+    pub(super) fn finish_on_disk(&mut self, now: Now, id: CommandId, refusal: &Refusal) {
+        self.leave_lane(id);
+        self.ledger.set_phase(id, Phase::Ending { result: refused(id, refusal), at: now.wall });
+        self.append_end(now, id);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is one column of the new entry")]
-    fn refuse_unread(
-        &mut self,
-        now: Now,
-        channel: Channel,
-        attempt: i32,
-        id: CommandId,
-        kind: String,
-        forget_after: DateTime<Utc>,
-        refusal: &Refusal,
-    ) {
-        let entry = Entry {
-            order: None,
-            kind,
-            attempt,
-            channel,
-            starts: 0,
-            phase: Phase::Queued,
-            receipt: Delivery::default(),
-            forget_after,
-        };
-        self.ledger.insert(id, entry);
-        self.finish_refused(now, id, refusal);
+    /// Unless it is on its way already.
+    pub(super) fn append_end(&mut self, now: Now, id: CommandId) {
+        let is_on_its_way = self.commits.values().any(|batch| batch.waiting.contains(&Waiting::End(id)));
+        let Some(entry) = self.ledger.get(id) else { return };
+        if let (Phase::Ending { result, .. }, false) = (entry.phase(), is_on_its_way) {
+            let record = finished_record(entry, result, now.wall);
+            self.append(vec![record], Urgency::Essential, vec![Waiting::End(id)]);
+        }
     }
 
-    /// Nothing was written, so nothing is done; the entry is forgotten once the server knows.
     fn fail_unjournaled(&mut self, now: Now, id: CommandId, error: &JournalError) {
-        self.busy.retain(|_, waiting| *waiting != id);
         let refusal = Refusal {
             word: match error {
                 JournalError::DiskFull => "disk-full",
@@ -267,23 +199,36 @@ impl Core {
             },
             message: format!("Nothing was done: {error}."),
         };
-        let Some(entry) = self.ledger.get_mut(id) else { return };
-        if matches!(entry.phase, Phase::Starting) {
-            // Its receipt is on disk: its end must be there too, or a restart would run it. The reserve has room for that.
-            self.finish_refused(now, id, &refusal);
-            return;
+        let warn = || warn!(command_id = id.0, refused = refusal.word, "Command refused: {error}");
+        match self.ledger.get(id).map(|entry| entry.phase()) {
+            // Nothing was written, so nothing is done.
+            Some(Phase::Accepting { .. }) => {
+                warn();
+                self.leave_lane(id);
+                let item = self.ledger.finish(id, refused(id, &refusal), now.wall);
+                self.outbox.owe(item);
+            }
+            // Its receipt is on disk: its end must be there too. The reserve has room for that.
+            Some(Phase::Starting) => {
+                warn();
+                self.finish_on_disk(now, id, &refusal);
+            }
+            Some(
+                Phase::Queued
+                | Phase::Running
+                | Phase::Ending { .. }
+                | Phase::Finished { .. }
+                | Phase::Reported { .. },
+            )
+            | None => {}
         }
-        warn!(command_id = id.0, refused = refusal.word, "Command refused: {error}");
-        entry.phase =
-            Phase::Finished { result: refused(id, &refusal), report: Delivery::default(), volatile: true };
-        self.tell_result(now, id);
     }
 
     pub(super) fn fail_poisonous(&mut self, now: Now) {
         let poisonous: Vec<CommandId> = self
             .ledger
-            .open()
-            .filter(|(_, entry)| matches!(entry.phase, Phase::Queued) && entry.starts >= MAX_STARTS)
+            .unfinished()
+            .filter(|(_, entry)| matches!(entry.phase(), Phase::Queued) && entry.starts() >= MAX_STARTS)
             .map(|(id, _)| id)
             .collect();
         for id in poisonous {
@@ -297,57 +242,40 @@ impl Core {
         }
     }
 
-    /// A known id is never executed again: its receipt or its result is repeated.
-    fn answer_again(&mut self, now: Now, channel: Channel, id: CommandId, attempt: i32) {
-        let Some(entry) = self.ledger.get_mut(id) else { return };
-        entry.attempt = entry.attempt.max(attempt);
-        match &entry.phase {
-            // The receipt follows the commit.
-            Phase::Accepting { .. } => {}
-            Phase::Queued | Phase::Starting | Phase::Running => self.send_receipt(id),
-            Phase::Finished { .. } => self.tell_result(now, id),
-            Phase::Reported { result } => {
-                let result = result.clone();
-                self.effects.push_back(match channel {
-                    Channel::Stream | Channel::Journal => Effect::Send(AgentFrame::Result(result)),
-                    Channel::Poll => Effect::Post(Post::Result(result)),
-                });
-            }
-        }
+    fn leave_lane(&mut self, id: CommandId) {
+        self.busy.retain(|_, running| *running != id);
     }
 
-    fn reject(&mut self, channel: Channel, reason: String) {
-        warn!("[{}] Threw away an envelope, nothing was done: {reason}", channel.tag());
-        if self.link.is_live() {
-            self.effects.push_back(Effect::Send(AgentFrame::Rejected { reason }));
-        }
-    }
-
-    fn start_record(&self, id: CommandId, at: DateTime<Utc>) -> Record {
-        Record::Started { id, pre_image: self.last_observation.clone(), at }
-    }
-
-    pub(super) fn append(&mut self, records: Vec<Record>, urgency: Urgency, waiting: Vec<CommandId>) {
+    pub(super) fn append(&mut self, records: Vec<Record>, urgency: Urgency, waiting: Vec<Waiting>) {
         let batch = self.next_batch;
         self.next_batch += 1;
-        if !waiting.is_empty() {
-            self.commits.insert(batch, waiting);
-        }
+        self.commits.insert(batch, Batch { waiting });
         self.effects.push_back(Effect::Append { batch, records, urgency });
     }
 
-    fn compact_when_large(&mut self, now: Now, usage: Usage) {
-        let is_large = usage.used_bytes > COMPACT_BYTES.max(2 * self.compacted_bytes);
-        if is_large && self.ledger.all_reported() {
+    /// Rewrites the journal in its shortest form, when nothing is on its way there that the ledger shows already.
+    fn compact_when_large(&mut self, now: Now) {
+        if !self.commits.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.compaction.is_measured_next) {
+            self.compaction.threshold_bytes = next_threshold(self.usage);
+        }
+        if self.usage.used_bytes > self.compaction.threshold_bytes {
             self.ledger.forget_old(now.wall);
-            // The next commit shows the new size; until then the old one stands for it.
-            self.compacted_bytes = usage.used_bytes / 2;
+            self.compaction.is_measured_next = true;
             self.effects.push_back(Effect::Compact { records: self.ledger.snapshot() });
         }
     }
 }
 
-fn refused(id: CommandId, refusal: &Refusal) -> CommandResult {
+/// Rewriting pays at first from 1 MiB, then when the file has doubled; near its limit, when half of the rest is gone.
+fn next_threshold(after: Usage) -> u64 {
+    let rest = after.limit_bytes.saturating_sub(after.used_bytes);
+    after.used_bytes + super::COMPACT_BYTES.max(after.used_bytes.min(rest / 2))
+}
+
+pub(super) fn refused(id: CommandId, refusal: &Refusal) -> CommandResult {
     CommandResult {
         command_id: id,
         success: false,
@@ -357,9 +285,9 @@ fn refused(id: CommandId, refusal: &Refusal) -> CommandResult {
 }
 
 /// A restore must work even on a full disk.
-fn is_essential(action: &Command) -> bool {
+pub(super) fn urgency_of(action: &Command) -> Urgency {
     match action {
-        Command::NetworkRestore(_) => true,
-        Command::NetworkIsolate(_) => false,
+        Command::NetworkRestore(_) => Urgency::Essential,
+        Command::NetworkIsolate(_) | Command::AgentCheck(_) => Urgency::Normal,
     }
 }

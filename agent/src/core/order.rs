@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use voltaxe_protocol::{
-    CommandId, CommandOrder, EndpointId, Envelope, EnvelopeError, Epoch, PayloadType, PublicKey,
+    Cancellation, CommandId, CommandOrder, EndpointId, Envelope, EnvelopeError, Epoch, PayloadType, PublicKey,
 };
 
 /// Whose orders are obeyed.
@@ -81,8 +81,24 @@ pub(super) fn open(envelope: &Envelope, trust: &Trust) -> Result<Opened, String>
         Opened::Order(order) => &order.endpoint_id,
         Opened::NotUnderstood { header, .. } => &header.endpoint_id,
     };
+    check_addressee(addressee, trust)?;
+    Ok(opened)
+}
+
+/// Verifies signature, addressee and enrolment. The error says why the envelope is thrown away unanswered.
+pub(super) fn open_cancellation(envelope: &Envelope, trust: &Trust) -> Result<Cancellation, String> {
+    let cancellation: Cancellation =
+        envelope.open(PayloadType::Cancellation, &trust.server_key).map_err(|error| error.to_string())?;
+    check_addressee(&cancellation.endpoint_id, trust)?;
+    if cancellation.epoch != trust.epoch {
+        return Err(format!("it is for enrolment {}, this is {}", cancellation.epoch, trust.epoch));
+    }
+    Ok(cancellation)
+}
+
+fn check_addressee(addressee: &EndpointId, trust: &Trust) -> Result<(), String> {
     if *addressee == trust.endpoint_id {
-        Ok(opened)
+        Ok(())
     } else {
         Err(format!("it is for endpoint {addressee}, this is {}", trust.endpoint_id))
     }

@@ -29,6 +29,17 @@ pub(super) struct Scan {
     pub(super) torn: usize,
 }
 
+/// The file grows by this much at a time, in zeros.
+pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+
+impl Scan {
+    /// Whether a file of this length has lost its end: it has no zeros behind the records, and no length that a full
+    /// disk leaves.
+    pub(super) fn is_truncated(&self, file_bytes: usize) -> bool {
+        file_bytes > 0 && self.end + self.torn == file_bytes && !file_bytes.is_multiple_of(CHUNK_BYTES)
+    }
+}
+
 pub(super) fn scan(bytes: &[u8]) -> Scan {
     let mut scan = Scan::default();
     loop {

@@ -5,11 +5,15 @@ use std::{
     sync::mpsc,
 };
 
-use super::{BatchId, FILE, Job, JournalError, Urgency, Usage, frame::Scan};
+use super::{
+    BatchId, FILE, Job, JournalError, Urgency, Usage,
+    frame::{self, Scan},
+};
+#[cfg(debug_assertions)]
+use crate::fault;
 use crate::state_dir::StateDir;
 
-/// The file grows by this much at a time, in zeros.
-const CHUNK_BYTES: u64 = 256 * 1024;
+const CHUNK_BYTES: u64 = frame::CHUNK_BYTES as u64;
 /// Kept free for [`Urgency::Essential`] when the disk is full.
 const RESERVE_BYTES: u64 = 64 * 1024;
 
@@ -108,7 +112,7 @@ impl<F: FnMut(BatchId, Result<Usage, JournalError>)> Writer<F> {
             self.broken = Some(error.clone());
             answers.iter_mut().for_each(|(_, answer)| *answer = Err(error.clone()));
         }
-        let usage = Usage { used_bytes: self.end };
+        let usage = Usage { used_bytes: self.end, limit_bytes: self.max_file_bytes };
         for (batch, answer) in answers {
             (self.committed)(batch, answer.map(|()| usage));
         }
@@ -133,11 +137,27 @@ impl<F: FnMut(BatchId, Result<Usage, JournalError>)> Writer<F> {
         if bytes.is_empty() {
             return Ok(());
         }
+        #[cfg(debug_assertions)]
+        self.die_if_told(bytes)?;
         self.file.write_all_at(bytes, self.end)?;
+        #[cfg(debug_assertions)]
+        fault::pass_records("unsynced", bytes);
         if must_sync {
             self.file.sync_data()?;
         }
         self.end += bytes.len() as u64;
+        #[cfg(debug_assertions)]
+        fault::pass_records("after", bytes);
+        Ok(())
+    }
+
+    #[cfg(debug_assertions)]
+    fn die_if_told(&self, bytes: &[u8]) -> io::Result<()> {
+        fault::pass_records("before", bytes);
+        if fault::is_to_be_torn(bytes) {
+            self.file.write_all_at(&bytes[..bytes.len() / 2], self.end)?;
+            fault::die();
+        }
         Ok(())
     }
 

@@ -65,45 +65,53 @@ impl HttpClient {
             .send()
             .await
             .map_err(unavailable)?;
-        answer(response).await
+        parse(&answer(response).await?)
     }
 
-    pub async fn poll(&self, identity: &Identity) -> Result<PollResponse, RequestFailure> {
+    /// The server may keep it open for `wait`.
+    pub async fn poll(&self, identity: &Identity, wait: Duration) -> Result<PollResponse, RequestFailure> {
         let mut url = self.address.url().join("/command/poll");
         url.query_pairs_mut().append_pair("host", &identity.grant.hostname);
-        self.signed(identity, Method::GET, url, Vec::new()).await
+        if wait > Duration::ZERO {
+            url.query_pairs_mut().append_pair("wait", &wait.as_secs().to_string());
+        }
+        let body = self.signed(identity, Method::GET, url, Vec::new(), ANSWER_WITHIN + wait).await?;
+        parse(&body)
     }
 
     pub async fn post(&self, identity: &Identity, post: &Post) -> Result<(), RequestFailure> {
         match post {
-            Post::Receipt(receipt) => {
-                self.post_to::<serde_json::Value>(identity, "/command/receipt", receipt).await
+            Post::Receipt(receipt) => self.post_to(identity, "/command/receipt", receipt).await?,
+            Post::NotKnown(not_known) => self.post_to(identity, "/command/not-known", not_known).await?,
+            Post::Result(result) => {
+                let answer = self.post_to(identity, "/command/result", result).await?;
+                // Forgetting needs more than a status: an answer of some other server must not pass for it.
+                let _: ResultReceipt = parse(&answer)?;
+                return Ok(());
             }
-            Post::Result(result) => self.post_to::<ResultReceipt>(identity, "/command/result", result).await,
-            Post::Telemetry(telemetry) => {
-                self.post_to::<serde_json::Value>(identity, "/telemetry", telemetry).await
-            }
-        }
+            Post::Telemetry(telemetry) => self.post_to(identity, "/telemetry", telemetry).await?,
+        };
+        Ok(())
     }
 
-    async fn post_to<T: DeserializeOwned>(
+    async fn post_to(
         &self,
         identity: &Identity,
         path: &str,
         body: &impl Serialize,
-    ) -> Result<(), RequestFailure> {
+    ) -> Result<Vec<u8>, RequestFailure> {
         let url = self.address.url().join(path);
-        let _: T = self.signed(identity, Method::POST, url, to_json(body)).await?;
-        Ok(())
+        self.signed(identity, Method::POST, url, to_json(body), ANSWER_WITHIN).await
     }
 
-    async fn signed<T: DeserializeOwned>(
+    async fn signed(
         &self,
         identity: &Identity,
         method: Method,
         url: url::Url,
         body: Vec<u8>,
-    ) -> Result<T, RequestFailure> {
+        answer_within: Duration,
+    ) -> Result<Vec<u8>, RequestFailure> {
         let authority = self.address.url().authority();
         let query = format!("?{}", url.query().unwrap_or_default());
         let parts = RequestParts {
@@ -122,6 +130,7 @@ impl HttpClient {
             .header("content-digest", headers.content_digest)
             .header("signature-input", headers.signature_input)
             .header("signature", headers.signature)
+            .timeout(answer_within)
             .body(body)
             .send()
             .await
@@ -130,12 +139,12 @@ impl HttpClient {
     }
 }
 
-async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, RequestFailure> {
+/// The body of a good answer.
+async fn answer(response: Response) -> Result<Vec<u8>, RequestFailure> {
     let status = response.status();
     let body = read(response).await?;
     if status.is_success() {
-        return serde_json::from_slice(&body)
-            .map_err(|error| RequestFailure::NotAccepted(format!("its answer is not understood ({error})")));
+        return Ok(body);
     }
     let problem = serde_json::from_slice::<Problem>(&body).ok();
     let word = problem.as_ref().map_or("no-reason", |problem| problem.word()).to_owned();
@@ -147,9 +156,15 @@ async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, RequestFai
     Err(match status.as_u16() {
         401 | 403 => RequestFailure::Refused { word, detail },
         404 if word == "command-not-found" => RequestFailure::CommandNotFound,
-        408 | 425 | 429 | 500.. => RequestFailure::Unavailable(detail),
+        500 => RequestFailure::Failed(detail),
+        408 | 425 | 429 | 501.. => RequestFailure::Unavailable(detail),
         _ => RequestFailure::NotAccepted(format!("{detail} ({word}, HTTP status {})", status.as_u16())),
     })
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestFailure> {
+    serde_json::from_slice(body)
+        .map_err(|error| RequestFailure::NotAccepted(format!("its answer is not understood ({error})")))
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, RequestFailure> {

@@ -158,6 +158,7 @@ async fn shake_hands(mut socket: Socket, identity: &Arc<Identity>) -> Result<(So
         ServerFrame::Refused { reason, detail } => Err(StreamLoss::Refused { reason, detail }),
         ServerFrame::Challenge { .. }
         | ServerFrame::Command { .. }
+        | ServerFrame::Cancel { .. }
         | ServerFrame::Query { .. }
         | ServerFrame::ResultRecorded { .. }
         | ServerFrame::Unknown => Err(unreachable("the server did not answer the hello")),

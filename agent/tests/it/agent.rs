@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write as _,
+    os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
@@ -86,9 +87,24 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn start(&mut self) {
+        self.spawn(&mut self.command(&["run"]));
+    }
+
+    /// The agent kills itself when it passes `point`; see the agent's fault module.
+    pub(crate) fn start_to_die_at(&mut self, point: &str) {
+        self.spawn(self.command(&["run"]).env("VOLTAXE_FAULT", point));
+    }
+
+    fn spawn(&mut self, command: &mut Command) {
         assert!(self.running.is_none());
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
-        self.running = Some(self.command(&["run"]).stderr(log).spawn().unwrap());
+        self.running = Some(command.stderr(log).spawn().unwrap());
+    }
+
+    pub(crate) fn wait_dead(&mut self) {
+        let mut child = self.running.take().expect("the agent runs");
+        let ended = eventually("the agent kills itself", || child.try_wait().unwrap());
+        assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "{ended}");
     }
 
     /// SIGTERM.
@@ -113,6 +129,10 @@ impl<'a> Host<'a> {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn forget_log(&self) {
+        fs::File::options().write(true).truncate(true).create(true).open(self.path("log")).unwrap();
     }
 
     pub(crate) fn wait_for_log(&self, text: &str) {

@@ -5,26 +5,30 @@ use std::{
     net::Ipv6Addr,
     sync::{Arc, Mutex, MutexGuard},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::json;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
+    time::sleep,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use voltaxe_protocol::{
-    AgentFrame, Command, CommandId, CommandOrder, CommandReceipt, CommandResult, EndpointId, EnrolRequest,
-    EnrolResponse, EnrolString, EnrolmentGrant, EnrolmentProof, Envelope, Epoch, HelloClaims, Keypair,
-    NetworkIsolate, NetworkRestore, OfferedCommand, PayloadType, PollResponse, Problem, PublicKey,
-    RefusalReason, RequestParts, RequestSignature, ServerFrame, Telemetry, verify_request,
+    AgentCheck, AgentFrame, Cancellation, Command, CommandId, CommandOrder, CommandResult, EndpointId,
+    EnrolString, Envelope, Epoch, HelloClaims, Keypair, NetworkIsolate, NetworkRestore, OfferedCommand,
+    PayloadType, PublicKey, RefusalReason, ServerFrame, Telemetry,
 };
 use voltaxe_sentinel::clock;
 
 use crate::net::{PORT, SERVER, World, enter, eventually};
+use http::Request;
+
+mod http;
 
 /// 256 bits of base64url.
 pub(crate) const TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -37,6 +41,8 @@ pub(crate) struct State {
     pub(crate) is_token_used: bool,
     /// Answers the next polls.
     pub(crate) offers: Vec<OfferedCommand>,
+    pub(crate) cancellations: Vec<Envelope>,
+    pub(crate) queries: Vec<CommandId>,
     pub(crate) receipts: Vec<(CommandId, i32)>,
     pub(crate) started: Vec<CommandId>,
     pub(crate) results: Vec<(CommandResult, &'static str)>,
@@ -71,6 +77,8 @@ impl Gateway {
             epoch: Epoch(1),
             is_token_used: false,
             offers: Vec::new(),
+            cancellations: Vec::new(),
+            queries: Vec::new(),
             receipts: Vec::new(),
             started: Vec::new(),
             results: Vec::new(),
@@ -138,6 +146,11 @@ impl Gateway {
         self.wait_for("the stream is live", |state| state.to_agent.as_ref().map(|_| ()));
     }
 
+    /// The end of the last stream was noticed.
+    pub(crate) fn wait_gone(&self) {
+        self.wait_for("the stream is gone", |state| state.to_agent.is_none().then_some(()));
+    }
+
     pub(crate) fn enrol_string(&self) -> String {
         EnrolString {
             token: TOKEN.to_owned(),
@@ -179,6 +192,20 @@ impl Gateway {
         self.state().offers.push(offer);
     }
 
+    pub(crate) fn seal_cancellation(&self, id: i64) -> Envelope {
+        let state = self.state();
+        let endpoint_id = EndpointId::of_key(state.agent_key.as_ref().expect("an agent has enrolled"));
+        let cancellation = Cancellation {
+            id: CommandId(id),
+            endpoint_id,
+            epoch: state.epoch,
+            issued_at: clock::wall(),
+            expires_at: clock::wall() + TimeDelta::days(7),
+            cancelled_by: "bob".to_owned(),
+        };
+        Envelope::seal(PayloadType::Cancellation, &cancellation, &state.key)
+    }
+
     pub(crate) fn result_of(&self, id: i64) -> CommandResult {
         self.wait_for(&format!("command {id} has a result"), |state| {
             state
@@ -188,6 +215,12 @@ impl Gateway {
                 .find(|result| result.command_id == CommandId(id))
                 .cloned()
         })
+    }
+}
+
+impl State {
+    fn has_something_to_say(&self) -> bool {
+        !(self.offers.is_empty() && self.cancellations.is_empty() && self.queries.is_empty())
     }
 }
 
@@ -202,6 +235,10 @@ impl Drop for Gateway {
 
 pub(crate) fn isolate() -> Command {
     Command::NetworkIsolate(NetworkIsolate { reason: "Malware detected".to_owned() })
+}
+
+pub(crate) fn check() -> Command {
+    Command::AgentCheck(AgentCheck {})
 }
 
 pub(crate) fn restore() -> Command {
@@ -244,7 +281,14 @@ async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<(
         return websocket(stream, state).await;
     }
     let request = Request::read(&mut stream).await?;
-    let (status, body) = answer(&request, &mut state.lock().unwrap());
+    // A poll is kept open until there is something to say.
+    for _ in 0..request.wait_milliseconds() / 5 {
+        if state.lock().unwrap().has_something_to_say() {
+            break;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    let (status, body) = request.answer(&mut state.lock().unwrap());
     let reply = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
@@ -278,11 +322,26 @@ async fn websocket(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
     socket.send(text(&ServerFrame::Welcome { telemetry_interval_seconds: 1 })).await.ok()?;
     let (to_agent, mut queue) = mpsc::unbounded_channel();
     state.lock().unwrap().to_agent = Some(to_agent.clone());
+    let gone = converse(&mut socket, &mut queue, &to_agent, &state).await;
+    let mut state = state.lock().unwrap();
+    // Unless the agent is here again already.
+    if state.to_agent.as_ref().is_some_and(|current| current.same_channel(&to_agent)) {
+        state.to_agent = None;
+    }
+    gone
+}
+
+async fn converse(
+    socket: &mut WebSocketStream<TcpStream>,
+    queue: &mut mpsc::UnboundedReceiver<ServerFrame>,
+    to_agent: &mpsc::UnboundedSender<ServerFrame>,
+    state: &Mutex<State>,
+) -> Option<()> {
     loop {
         tokio::select! {
             frame = queue.recv() => socket.send(text(&frame?)).await.ok()?,
             message = socket.next() => match message? {
-                Ok(Message::Text(frame)) => take(serde_json::from_str(&frame).unwrap(), &mut state.lock().unwrap(), &to_agent),
+                Ok(Message::Text(frame)) => take(serde_json::from_str(&frame).unwrap(), &mut state.lock().unwrap(), to_agent),
                 Ok(_) => {}
                 Err(_) => return None,
             }
@@ -309,121 +368,4 @@ fn take(frame: AgentFrame, state: &mut State, to_agent: &mpsc::UnboundedSender<S
 
 fn text(frame: &ServerFrame) -> Message {
     Message::text(serde_json::to_string(frame).unwrap())
-}
-
-struct Request {
-    method: String,
-    target: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    async fn read(stream: &mut TcpStream) -> Option<Self> {
-        let mut bytes = Vec::new();
-        let head_end = loop {
-            if stream.read_buf(&mut bytes).await.ok()? == 0 {
-                return None;
-            }
-            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end;
-            }
-        };
-        let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
-        let mut lines = head.lines();
-        let mut first = lines.next()?.split(' ');
-        let (method, target) = (first.next()?.to_owned(), first.next()?.to_owned());
-        let headers: Vec<(String, String)> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let mut request = Self { method, target, headers, body: bytes.split_off(head_end + 4) };
-        let length = request.header("content-length").map_or(0, |value| value.parse().unwrap());
-        while request.body.len() < length {
-            stream.read_buf(&mut request.body).await.ok()?;
-        }
-        Some(request)
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// As the real server checks it.
-    fn is_signed(&self, state: &mut State) -> bool {
-        let Some(key) = &state.agent_key else { return false };
-        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
-        let signature = RequestSignature::parse_input(self.header("signature-input").unwrap()).unwrap();
-        let query = format!("?{query}");
-        let parts = RequestParts {
-            method: &self.method,
-            authority: self.header("host").unwrap(),
-            path,
-            query: &query,
-            content_digest: self.header("content-digest").unwrap(),
-        };
-        let header = self.header("signature").unwrap();
-        let verified = verify_request(&parts, &self.body, &signature, header, key, clock::wall().timestamp());
-        assert_eq!(verified, Ok(()), "{} {}", self.method, self.target);
-        assert!(state.nonces.insert(signature.nonce), "a nonce was used twice");
-        true
-    }
-}
-
-fn answer(request: &Request, state: &mut State) -> (u16, String) {
-    let recorded = || (200, json!({"status": "recorded"}).to_string());
-    if request.target == "/agent/enroll" {
-        return enrol(&serde_json::from_slice(&request.body).unwrap(), state);
-    }
-    if !request.is_signed(state) {
-        return problem(401, "unknown-key");
-    }
-    let path = request.target.split('?').next().unwrap();
-    match (request.method.as_str(), path) {
-        ("GET", "/command/poll") => {
-            state.polls += 1;
-            let answer = PollResponse { commands: std::mem::take(&mut state.offers) };
-            (200, serde_json::to_string(&answer).unwrap())
-        }
-        ("POST", "/command/receipt") => {
-            let receipt: CommandReceipt = serde_json::from_slice(&request.body).unwrap();
-            state.receipts.push((receipt.command_id, receipt.attempt));
-            recorded()
-        }
-        ("POST", "/command/result") => {
-            state.results.push((serde_json::from_slice(&request.body).unwrap(), "post"));
-            (200, json!({"status": "recorded", "command": {}}).to_string())
-        }
-        ("POST", "/telemetry") => {
-            state.telemetry.push((serde_json::from_slice(&request.body).unwrap(), "post"));
-            recorded()
-        }
-        other => panic!("unexpected request {other:?}"),
-    }
-}
-
-fn enrol(request: &EnrolRequest, state: &mut State) -> (u16, String) {
-    let key = PublicKey::from_base64(&request.public_key).unwrap();
-    let proof: EnrolmentProof = request.envelope.open(PayloadType::EnrolmentProof, &key).unwrap();
-    if proof.token != TOKEN || std::mem::replace(&mut state.is_token_used, true) {
-        return problem(401, "enrolment-token-invalid");
-    }
-    let grant = EnrolmentGrant {
-        endpoint_id: EndpointId::of_key(&key),
-        epoch: state.epoch,
-        hostname: proof.hostname,
-        nonce: if state.answers_with_wrong_nonce { TOKEN.to_owned() } else { proof.nonce },
-        issued_at: clock::wall(),
-        awaiting_approval: false,
-    };
-    state.agent_key = Some(key);
-    let answer = EnrolResponse {
-        server_key: state.key.public().to_base64(),
-        envelope: Envelope::seal(PayloadType::EnrolmentGrant, &grant, &state.key),
-    };
-    (201, serde_json::to_string(&answer).unwrap())
-}
-
-fn problem(status: u16, word: &str) -> (u16, String) {
-    (status, serde_json::to_string(&Problem::new(status, word, "Refused by the test")).unwrap())
 }

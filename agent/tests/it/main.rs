@@ -4,10 +4,18 @@
 #![expect(clippy::unwrap_used, reason = "in a test's helpers, too, a failure is a failed test")]
 
 mod agent;
+mod cancelling;
+#[path = "../../src/chaos.rs"]
+mod chaos;
 mod cli;
 mod delivery;
+mod direct;
 mod gateway;
 mod isolation;
+#[cfg(debug_assertions)]
+mod kills;
 mod measure;
 mod net;
+mod outage;
+mod polling;
 mod rules;

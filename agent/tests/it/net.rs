@@ -83,6 +83,11 @@ impl World {
         self.listed(&["--debug=netlink", "list", "ruleset"])
     }
 
+    /// Our tables with the kernel's handles.
+    pub(crate) fn tables(&self) -> String {
+        self.listed(&["-a", "list", "tables"])
+    }
+
     fn listed(&self, arguments: &[&str]) -> String {
         let output = Command::new("ip")
             .args(["netns", "exec", &self.name("host"), "nft"])

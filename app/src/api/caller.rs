@@ -62,6 +62,7 @@ pub(crate) fn session_of(operator: &Operator) -> Session {
         role: operator.role.into(),
         isolate: allowed(Action::Isolate),
         restore: allowed(Action::Restore),
+        check: allowed(Action::CheckAgent),
         cancel: allowed(Action::CancelCommand),
         enrol: allowed(Action::CreateEnrolmentToken),
     }

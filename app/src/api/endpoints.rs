@@ -1,12 +1,13 @@
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
+use super::Rpc;
 use crate::{
     error::ApiError,
     model::{Endpoint, EndpointPage},
 };
 
 /// Ordered by name.
-#[server(prefix = "/rpc", endpoint = "endpoints", input = Json)]
+#[server(prefix = "/rpc", endpoint = "endpoints", protocol = Rpc)]
 pub async fn endpoints() -> Result<Vec<Endpoint>, ApiError> {
     use super::caller::{Caller, answer};
 
@@ -23,12 +24,14 @@ pub async fn endpoints() -> Result<Vec<Endpoint>, ApiError> {
     )
 }
 
-/// One endpoint and its newest commands.
-#[server(name = LoadEndpoint, prefix = "/rpc", endpoint = "endpoint", input = Json)]
+/// One endpoint, its newest commands and what ends its isolation.
+#[server(name = LoadEndpoint, prefix = "/rpc", endpoint = "endpoint", protocol = Rpc)]
 pub async fn endpoint(id: String) -> Result<EndpointPage, ApiError> {
-    use super::caller::{Caller, answer};
-
-    const COMMANDS: i64 = 50;
+    use super::{
+        caller::{Caller, answer},
+        commands::ssr::{AT_ONCE, listed},
+        schedules::ssr::rollback_of,
+    };
 
     answer(
         async {
@@ -38,10 +41,11 @@ pub async fn endpoint(id: String) -> Result<EndpointPage, ApiError> {
             let id = id.parse().map_err(|_| ApiError::NotFound)?;
             let endpoint =
                 caller.strike.endpoint(&permit, &id, caller.now).await?.ok_or(ApiError::NotFound)?;
-            let commands = caller.strike.commands_of(&permit, &id, COMMANDS).await?;
+            let commands = caller.strike.commands_of(&permit, &id, None, AT_ONCE).await?;
             Ok(EndpointPage {
                 endpoint: (&endpoint).into(),
-                commands: commands.iter().map(Into::into).collect(),
+                commands: listed(&commands),
+                rollback: rollback_of(&caller, &id).await?,
             })
         }
         .await,

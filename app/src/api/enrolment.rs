@@ -1,9 +1,10 @@
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
+use super::Rpc;
 use crate::{error::ApiError, model::EnrolmentToken};
 
 /// `uses`: how many hosts may enrol with it.
-#[server(prefix = "/rpc", endpoint = "create_enrolment_token", input = Json)]
+#[server(prefix = "/rpc", endpoint = "create_enrolment_token", protocol = Rpc)]
 pub async fn create_enrolment_token(label: String, uses: i32) -> Result<EnrolmentToken, ApiError> {
     use super::caller::{Caller, answer};
 

@@ -1,52 +1,52 @@
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
+use super::Rpc;
 use crate::{
     error::ApiError,
     model::{Accepted, Command},
 };
 
 /// `idempotency_key`: a UUID made when the dialog opened, so that a second click is the same command.
-#[server(prefix = "/rpc", endpoint = "isolate", input = Json)]
+/// `release_after_seconds`: the isolation ends by itself so long after it took effect.
+#[server(prefix = "/rpc", endpoint = "isolate", protocol = Rpc)]
 pub async fn isolate(
     endpoint_id: String,
     reason: String,
+    release_after_seconds: Option<i64>,
     idempotency_key: String,
 ) -> Result<Accepted, ApiError> {
-    use super::caller::{Caller, answer};
+    use voltaxe_orchestrator::strike::Order;
 
-    answer(
-        async {
-            let caller = Caller::expect()?;
-            let permit = caller.permit()?;
-            let request = ssr::request(&endpoint_id, reason, &idempotency_key)?;
-            Ok(caller.strike.isolate(&permit, request, caller.now).await?.into())
-        }
-        .await,
-    )
+    let request = ssr::request(&endpoint_id, reason, release_after_seconds, &idempotency_key);
+    ssr::order(Order::Isolate, request).await
 }
 
 /// As [`isolate`].
-#[server(prefix = "/rpc", endpoint = "restore", input = Json)]
+#[server(prefix = "/rpc", endpoint = "restore", protocol = Rpc)]
 pub async fn restore(
     endpoint_id: String,
     reason: String,
     idempotency_key: String,
 ) -> Result<Accepted, ApiError> {
-    use super::caller::{Caller, answer};
+    use voltaxe_orchestrator::strike::Order;
 
-    answer(
-        async {
-            let caller = Caller::expect()?;
-            let permit = caller.permit()?;
-            let request = ssr::request(&endpoint_id, reason, &idempotency_key)?;
-            Ok(caller.strike.restore(&permit, request, caller.now).await?.into())
-        }
-        .await,
-    )
+    ssr::order(Order::Restore, ssr::request(&endpoint_id, reason, None, &idempotency_key)).await
 }
 
-/// Withdraws a command that the agent does not have yet.
-#[server(prefix = "/rpc", endpoint = "cancel_command", input = Json)]
+/// Has the agent report, which shows that commands arrive. As [`isolate`].
+#[server(prefix = "/rpc", endpoint = "check_agent", protocol = Rpc)]
+pub async fn check_agent(
+    endpoint_id: String,
+    reason: String,
+    idempotency_key: String,
+) -> Result<Accepted, ApiError> {
+    use voltaxe_orchestrator::strike::Order;
+
+    ssr::order(Order::AgentCheck, ssr::request(&endpoint_id, reason, None, &idempotency_key)).await
+}
+
+/// Takes a command back: for certain when no host can have it, else by asking the host.
+#[server(prefix = "/rpc", endpoint = "cancel_command", protocol = Rpc)]
 pub async fn cancel_command(command_id: i64) -> Result<Command, ApiError> {
     use super::caller::{Caller, answer};
 
@@ -63,28 +63,37 @@ pub async fn cancel_command(command_id: i64) -> Result<Command, ApiError> {
 
 #[cfg(feature = "ssr")]
 mod ssr {
-    use voltaxe_orchestrator::strike::{Request, Target};
+    use voltaxe_orchestrator::strike::{Options, Order, Request, Target};
 
-    use super::ApiError;
+    use super::{
+        super::{
+            caller::{Caller, answer},
+            parse,
+        },
+        Accepted, ApiError,
+    };
 
-    /// Characters.
-    const REASON: std::ops::RangeInclusive<usize> = 3..=500;
+    pub async fn order(order: Order, request: Result<Request, ApiError>) -> Result<Accepted, ApiError> {
+        answer(
+            async {
+                let caller = Caller::expect()?;
+                Ok(caller.strike.order(caller.operator()?, order, request?, caller.now).await?.into())
+            }
+            .await,
+        )
+    }
 
-    pub fn request(endpoint_id: &str, reason: String, idempotency_key: &str) -> Result<Request, ApiError> {
-        let reason = reason.trim();
-        if !REASON.contains(&reason.chars().count()) {
-            return Err(ApiError::Invalid {
-                field: "reason".to_owned(),
-                problem: format!("write {} to {} characters", REASON.start(), REASON.end()),
-            });
-        }
+    pub fn request(
+        endpoint_id: &str,
+        reason: String,
+        auto_restore_after_seconds: Option<i64>,
+        idempotency_key: &str,
+    ) -> Result<Request, ApiError> {
         Ok(Request {
             target: Target::Endpoint(endpoint_id.parse().map_err(|_| ApiError::NotFound)?),
-            reason: reason.to_owned(),
-            idempotency_key: Some(idempotency_key.parse().map_err(|_| ApiError::Invalid {
-                field: "idempotency_key".to_owned(),
-                problem: "it is not a UUID".to_owned(),
-            })?),
+            reason,
+            options: Options { expires_at: None, auto_restore_after_seconds },
+            idempotency_key: Some(parse::key(idempotency_key)?),
         })
     }
 }

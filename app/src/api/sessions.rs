@@ -1,9 +1,10 @@
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
+use super::Rpc;
 use crate::{error::ApiError, model::Secret};
 
 /// Whether somebody is signed in; [`ApiError::SignedOut`] if nobody is.
-#[server(prefix = "/rpc", endpoint = "session", input = Json)]
+#[server(prefix = "/rpc", endpoint = "session", protocol = Rpc)]
 pub async fn session() -> Result<(), ApiError> {
     use super::caller::{Caller, answer};
 
@@ -11,7 +12,7 @@ pub async fn session() -> Result<(), ApiError> {
 }
 
 /// Sets the session cookie.
-#[server(prefix = "/rpc", endpoint = "sign_in", input = Json)]
+#[server(prefix = "/rpc", endpoint = "sign_in", protocol = Rpc)]
 pub async fn sign_in(username: String, password: Secret) -> Result<(), ApiError> {
     use super::caller::{Caller, answer};
 
@@ -30,7 +31,7 @@ pub async fn sign_in(username: String, password: Secret) -> Result<(), ApiError>
 }
 
 /// Makes the first administrator and signs them in. `setup_token` is the one of the link on the server's console.
-#[server(prefix = "/rpc", endpoint = "complete_setup", input = Json)]
+#[server(prefix = "/rpc", endpoint = "complete_setup", protocol = Rpc)]
 pub async fn complete_setup(setup_token: Secret, username: String, password: Secret) -> Result<(), ApiError> {
     use super::caller::{Caller, answer};
 
@@ -55,7 +56,7 @@ pub async fn complete_setup(setup_token: Secret, username: String, password: Sec
 }
 
 /// Ends the session on the server and deletes the cookie.
-#[server(prefix = "/rpc", endpoint = "sign_out", input = Json)]
+#[server(prefix = "/rpc", endpoint = "sign_out", protocol = Rpc)]
 pub async fn sign_out() -> Result<(), ApiError> {
     use voltaxe_orchestrator::StrikeError;
 

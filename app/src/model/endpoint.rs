@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Direction, Millis, State};
+use super::{Channels, Command, Direction, Listed, Millis, Rollback, State};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -9,6 +9,7 @@ pub struct Endpoint {
     pub admission: Admission,
     /// Takes commands right now: holds a stream, or polled lately.
     pub live: bool,
+    pub channels: Channels,
     pub enrolled_at: Millis,
     pub last_seen_at: Option<Millis>,
     pub agent_version: String,
@@ -169,7 +170,8 @@ impl Endpoint {
 pub struct EndpointPage {
     pub endpoint: Endpoint,
     /// Newest first.
-    pub commands: Vec<Command>,
+    pub commands: Listed<Command>,
+    pub rollback: Option<Rollback>,
 }
 
 #[cfg(test)]
@@ -182,6 +184,7 @@ pub(crate) mod tests {
             hostname: "web-01".into(),
             admission: Admission::Active,
             live: true,
+            channels: Channels::default(),
             enrolled_at: 0,
             last_seen_at: Some(100_000),
             agent_version: "0.1.0".into(),

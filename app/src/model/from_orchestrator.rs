@@ -1,5 +1,7 @@
 //! The orchestrator's types as the page sees them.
 
+mod delivery;
+
 use chrono::{DateTime, Utc};
 use voltaxe_orchestrator::{
     authority,
@@ -27,6 +29,7 @@ impl From<&EndpointView> for Endpoint {
                 EndpointStatus::Revoked => Admission::Revoked,
             },
             live: view.live,
+            channels: (&view.channels).into(),
             enrolled_at: millis(record.enrolled_at),
             last_seen_at: record.last_seen_at.map(millis),
             agent_version: record.agent_version.clone(),
@@ -125,6 +128,10 @@ impl From<&CommandRecord> for Command {
                 .and_then(|result| result.get("message")?.as_str())
                 .map(str::to_owned),
             cancelled_by: record.cancelled_by.clone(),
+            cancel_requested_by: record.cancel_requested_by.clone(),
+            cancel_requested_at: record.cancel_requested_at.map(millis),
+            batch_id: record.batch_id.map(|id| id.to_string()),
+            schedule_id: record.schedule_id.map(|id| id.to_string()),
         }
     }
 }

@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Order;
+
 /// Each role may do all that the one before it may.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,8 +38,26 @@ pub struct Session {
     pub role: Role,
     pub isolate: Allowed,
     pub restore: Allowed,
+    pub check: Allowed,
     pub cancel: Allowed,
     pub enrol: Allowed,
+}
+
+impl Session {
+    #[must_use]
+    pub fn may(&self, order: Order) -> Allowed {
+        match order {
+            Order::Isolate => self.isolate,
+            Order::Restore => self.restore,
+            Order::Check => self.check,
+        }
+    }
+
+    /// Why the page does not offer what is not allowed.
+    #[must_use]
+    pub fn refusal(&self, allowed: Allowed) -> Option<String> {
+        (!allowed.yes).then(|| format!("This needs the role {}; you are signed in as {}.", allowed.needs, self.role))
+    }
 }
 
 /// One action: the role it needs, and whether this operator has it.

@@ -29,6 +29,19 @@ pub fn ago(at: Millis, now: Millis) -> String {
     format!("{} ago", span(now - at))
 }
 
+/// `14:30 UTC, in 42 min`, with the date when that is not today. A time that has passed is `now`.
+#[must_use]
+pub fn due(at: Millis, now: Option<Millis>) -> String {
+    let (date, clock) = utc(at);
+    let clock = &clock[..5];
+    match now {
+        None => format!("{date} {clock} UTC"),
+        Some(now) if at <= now => format!("{clock} UTC, now"),
+        Some(now) if utc(now).0 == date => format!("{clock} UTC, in {}", span(at - now)),
+        Some(now) => format!("{date} {clock} UTC, in {}", span(at - now)),
+    }
+}
+
 /// The two greatest units: `4 s`, `3 min`, `2 h 5 min`, `6 d 23 h`. Never negative.
 #[must_use]
 pub fn span(length: Millis) -> String {
@@ -119,6 +132,14 @@ mod tests {
         assert_eq!(short_span(3), "3 ms");
         assert_eq!(short_span(1_250), "1.25 s");
         assert_eq!(short_span(90 * SECOND), "1 min");
+    }
+
+    #[test]
+    fn what_is_due_says_when_and_how_soon() {
+        assert_eq!(due(HOUR, Some(18 * MINUTE)), "01:00 UTC, in 42 min");
+        assert_eq!(due(DAY + HOUR, Some(HOUR)), "1970-01-02 01:00 UTC, in 1 d");
+        assert_eq!(due(HOUR, Some(HOUR)), "01:00 UTC, now");
+        assert_eq!(due(HOUR, None), "1970-01-01 01:00 UTC");
     }
 
     #[test]

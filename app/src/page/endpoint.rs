@@ -1,55 +1,54 @@
 //! `/endpoints/:id`: one host.
 
+mod channels;
 mod facts;
 mod isolation_panel;
-mod order_dialog;
 mod resources;
+mod rollback;
 mod timeline;
 
-use leptos::{prelude::*, task::spawn_local};
+use std::time::Duration;
+
+use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
-use self::{facts::Facts, isolation_panel::IsolationPanel, resources::Resources, timeline::Timeline};
-use super::Problem;
+use self::{
+    channels::ChannelsPanel, facts::Facts, isolation_panel::IsolationPanel, resources::Resources,
+    timeline::Timeline,
+};
+use super::{
+    Problem,
+    start::{self, Start, Started, start},
+};
 use crate::{
     api,
-    codec::PageJson,
     error::ApiError,
     live::{Change, Live, Mark},
-    model::{Command, Endpoint, EndpointPage as Page},
-    ui::{ConnectionBadge, Icon, Shape, dom::effect, loaded},
+    model::{Command, Direction, Endpoint, EndpointPage as Page, Rollback},
+    ui::{
+        ConnectionBadge, Icon, Shape,
+        dom::{Gathered, effect, spawn},
+    },
 };
 
 #[component]
 pub fn EndpointPage() -> impl IntoView {
-    let live = Live::expect();
     let params = use_params_map();
-    let id = Memo::new(move |_| params.read().get("id").unwrap_or_default());
-    let mark = StoredValue::new(live.mark());
-    let page = Resource::<_, PageJson>::new_with_options(
-        move || id.get(),
-        move |id| {
-            mark.set_value(live.mark());
-            api::endpoint(id)
-        },
-        true,
-    );
-    view! {
-        <Suspense fallback=|| view! { <p class="muted" role="status">"Loading the endpoint…"</p> }>
-            {loaded(move || async move {
-                match page.await {
-                    Ok(page) => view! { <Loaded page mark=mark.get_value()/> }.into_any(),
-                    Err(ApiError::NotFound) => view! { <Unknown/> }.into_any(),
-                    Err(error) => view! {
-                        <Title text="Endpoint"/>
-                        <h1>"Endpoint"</h1>
-                        <Problem error/>
-                    }
-                    .into_any(),
-                }
-            })}
-        </Suspense>
+    start(move || start::Page::Endpoint(params.read().get("id").unwrap_or_default()), draw)
+}
+
+fn draw(started: Started, mark: Mark) -> AnyView {
+    match started {
+        Ok(Start::Endpoint(page)) => view! { <Loaded page mark/> }.into_any(),
+        Ok(_) => ().into_any(),
+        Err(ApiError::NotFound) => view! { <Unknown/> }.into_any(),
+        Err(error) => view! {
+            <Title text="Endpoint"/>
+            <h1>"Endpoint"</h1>
+            <Problem error/>
+        }
+        .into_any(),
     }
 }
 
@@ -63,11 +62,27 @@ fn Unknown() -> impl IntoView {
     }
 }
 
+/// What changes on the page.
+#[derive(Clone, Copy)]
+struct Host {
+    endpoint: RwSignal<Endpoint>,
+    /// Newest first.
+    commands: RwSignal<Vec<Command>>,
+    /// Where older commands begin.
+    older: RwSignal<Option<i64>>,
+    rollback: RwSignal<Option<Rollback>>,
+}
+
 #[component]
 fn Loaded(page: Page, mark: Mark) -> impl IntoView {
-    let endpoint = RwSignal::new(page.endpoint);
-    let commands = RwSignal::new(page.commands);
-    follow(endpoint, commands, mark);
+    let host = Host {
+        endpoint: RwSignal::new(page.endpoint),
+        commands: RwSignal::new(page.commands.rows),
+        older: RwSignal::new(page.commands.next),
+        rollback: RwSignal::new(page.rollback),
+    };
+    let Host { endpoint, commands, older, rollback } = host;
+    follow(host, mark);
     let hostname = Memo::new(move |_| endpoint.with(|endpoint| endpoint.hostname.clone()));
     let id = endpoint.with_untracked(|endpoint| endpoint.id.clone());
     view! {
@@ -78,14 +93,15 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
         <div class="head">
             <h1>{hostname}</h1>
             <ConnectionBadge endpoint/>
-            <span class="head__id mono">{id}</span>
+            <span class="head__id mono">{id.clone()}</span>
         </div>
         <div class="columns">
             <div class="columns__main">
-                <IsolationPanel endpoint/>
-                <Timeline commands/>
+                <IsolationPanel endpoint rollback/>
+                <Timeline commands older endpoint_id=id/>
             </div>
             <div class="columns__side">
+                <ChannelsPanel endpoint/>
                 <Facts endpoint/>
                 <Resources endpoint/>
             </div>
@@ -93,36 +109,65 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
     }
 }
 
-fn follow(endpoint: RwSignal<Endpoint>, commands: RwSignal<Vec<Command>>, mark: Mark) {
+fn follow(host: Host, mark: Mark) {
     let live = Live::expect();
-    let id = endpoint.with_untracked(|endpoint| endpoint.id.clone());
+    let id = host.endpoint.with_untracked(|endpoint| endpoint.id.clone());
+    let look_again = Gathered::new(Duration::from_millis(200), {
+        let id = id.clone();
+        move || spawn(load_rollback(host, id.clone()))
+    });
     effect(move || {
         let id = id.clone();
         live.follow(mark, move |change| match change {
-            Change::Reset => {
-                let id = id.clone();
-                spawn_local(async move {
-                    let mark = live.mark();
-                    // On failure the next event or reset brings the page up to date.
-                    let Ok(page) = api::endpoint(id.clone()).await else { return };
-                    endpoint.try_set(page.endpoint);
-                    commands.try_set(page.commands);
-                    for change in live.since(mark) {
-                        apply(endpoint, commands, &id, change);
-                    }
-                });
+            Change::Reset => spawn(reload(live, host, id.clone())),
+            change => {
+                let is_endpoint = matches!(change, Change::Endpoint(_));
+                // What ends an isolation has no events of its own: the endpoint is told anew when it changes.
+                if apply(host, &id, change) && is_endpoint && may_end_by_itself(host) {
+                    look_again.call();
+                }
             }
-            change => apply(endpoint, commands, &id, change),
         });
     });
 }
 
-fn apply(endpoint: RwSignal<Endpoint>, commands: RwSignal<Vec<Command>>, id: &str, change: Change) {
-    match change {
-        Change::Endpoint(new) if new.id == id => _ = endpoint.try_set(*new),
-        Change::Command(new) if new.endpoint_id == id => put(commands, *new),
-        Change::Endpoint(_) | Change::Command(_) | Change::Reset => {}
+/// On failure the next event or reset brings the page up to date.
+async fn reload(live: Live, host: Host, id: String) {
+    let mark = live.mark();
+    let Ok(page) = api::endpoint(id.clone()).await else { return };
+    host.endpoint.try_set(page.endpoint);
+    host.commands.try_set(page.commands.rows);
+    host.older.try_set(page.commands.next);
+    host.rollback.try_set(page.rollback);
+    for change in live.since(mark) {
+        apply(host, &id, change);
     }
+}
+
+async fn load_rollback(host: Host, id: String) {
+    if let Ok(found) = api::rollback_of(id).await
+        && host.rollback.try_get_untracked().is_some_and(|known| known != found)
+    {
+        host.rollback.set(found);
+    }
+}
+
+fn may_end_by_itself(host: Host) -> bool {
+    let isolated = |endpoint: &Endpoint| {
+        endpoint.desired.as_ref().is_some_and(|desired| desired.direction == Direction::Isolate)
+    };
+    host.rollback.try_with_untracked(Option::is_some) == Some(true)
+        || host.endpoint.try_with_untracked(isolated) == Some(true)
+}
+
+/// Whether the change was about this host.
+fn apply(host: Host, id: &str, change: Change) -> bool {
+    match change {
+        Change::Endpoint(new) if new.id == id => _ = host.endpoint.try_set(*new),
+        Change::Command(new) if new.endpoint_id == id => put(host.commands, *new),
+        Change::Endpoint(_) | Change::Command(_) | Change::Reset => return false,
+    }
+    true
 }
 
 /// Newest first.

@@ -2,46 +2,55 @@
 
 mod fleet;
 mod row;
+mod selection;
 mod strip;
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_navigate, use_query_map};
 use wasm_bindgen::JsValue;
 
 use self::{
-    fleet::{Fleet, Part},
+    fleet::{Entry, Fleet, Part},
     row::Row,
+    selection::SelectionBar,
     strip::Strip,
 };
-use super::{Problem, enrol::EnrolPanel, problem};
+use super::{
+    Problem,
+    enrol::EnrolPanel,
+    order_dialog::{OrderDialog, Sent},
+    problem,
+    start::{Page, Start, Started, start},
+};
 use crate::{
     api,
     clock::mounted,
-    codec::PageJson,
     live::{Change, Live, Mark},
     model::Endpoint,
-    ui::{Icon, Item, Shape, dom::effect, list, loaded, maybe, text},
+    ui::{
+        Icon, Item, Shape,
+        dom::{effect, spawn},
+        list, maybe, text,
+    },
 };
 
 #[component]
 pub fn Endpoints() -> impl IntoView {
-    let live = Live::expect();
-    let mark = live.mark();
-    let endpoints = Resource::<_, PageJson>::new_with_options(|| (), |()| api::endpoints(), true);
     view! {
         <Title text="Endpoints"/>
         <div class="head">
             <h1>"Endpoints"</h1>
         </div>
-        <Suspense fallback=|| view! { <p class="muted" role="status">"Loading the endpoints…"</p> }>
-            {loaded(move || async move {
-                match endpoints.await {
-                    Ok(endpoints) => view! { <Loaded endpoints mark/> }.into_any(),
-                    Err(error) => view! { <Problem error/> }.into_any(),
-                }
-            })}
-        </Suspense>
+        {start(|| Page::Endpoints, draw)}
+    }
+}
+
+fn draw(started: Started, mark: Mark) -> AnyView {
+    match started {
+        Ok(Start::Endpoints(endpoints)) => view! { <Loaded endpoints mark/> }.into_any(),
+        Ok(_) => ().into_any(),
+        Err(error) => view! { <Problem error/> }.into_any(),
     }
 }
 
@@ -82,9 +91,19 @@ fn FleetTable(fleet: Fleet, show: RwSignal<Part>, filter: RwSignal<String>) -> i
         filter.set(String::new());
         show.set(Part::All);
     };
+    let draft = RwSignal::new(None);
+    let navigate = use_navigate();
+    let on_sent = move |sent| {
+        let page = match sent {
+            Sent::Batch(id) => format!("/batches/{id}"),
+            Sent::Schedule(_) => "/schedules".to_owned(),
+            Sent::Command(..) => return,
+        };
+        navigate(&page, leptos_router::NavigateOptions::default());
+    };
     let rows = move || {
-        let row = |(id, endpoint): (String, ArcRwSignal<Endpoint>)| {
-            Item::new(id, move || view! { <Row endpoint=endpoint.clone()/> }.into_any())
+        let row = |entry: Entry| {
+            Item::new(entry.id.clone(), move || view! { <Row entry=entry.clone()/> }.into_any())
         };
         shown.get().into_iter().map(row).collect()
     };
@@ -107,11 +126,14 @@ fn FleetTable(fleet: Fleet, show: RwSignal<Part>, filter: RwSignal<String>) -> i
                     })}
                 </p>
             </div>
+            <SelectionBar fleet filter show draft/>
+            <OrderDialog draft offline=Signal::derive(move || fleet.selected_offline()) on_sent=Callback::new(on_sent)/>
             <div class="tablebox">
                 <table class="table" role="table">
                     <caption class="visually-hidden">"Endpoints"</caption>
                     <thead role="rowgroup">
                         <tr role="row">
+                            <th scope="col" role="columnheader"><span class="visually-hidden">"Selected"</span></th>
                             <th scope="col" role="columnheader">"Host"</th>
                             <th scope="col" role="columnheader">"Isolation"</th>
                             <th scope="col" role="columnheader">"Status"</th>
@@ -150,7 +172,7 @@ fn follow(fleet: Fleet, mark: Mark, failed: RwSignal<Option<crate::error::ApiErr
             Change::Endpoint(endpoint) => fleet.put(*endpoint),
             Change::Command(_) => {}
             Change::Reset => {
-                spawn_local(async move {
+                spawn(async move {
                     let mark = live.mark();
                     match api::endpoints().await {
                         Ok(endpoints) => {

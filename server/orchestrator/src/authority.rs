@@ -85,6 +85,9 @@ actions! {
     Isolate => Responder,
     Restore => Responder,
     CancelCommand => Responder,
+    /// Have an agent look after itself and report: changes nothing on the host.
+    CheckAgent => Responder,
+    ManageRateLimits => Admin,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,
     ManageOperators => Admin,
@@ -109,6 +112,13 @@ impl Operator {
         } else {
             Err(Forbidden { needs: A::ACTION.role(), has: self.role })
         }
+    }
+}
+
+impl Operator {
+    /// For an action that is only known when the request is read.
+    pub fn must(&self, action: Action) -> Result<(), Forbidden> {
+        if self.role >= action.role() { Ok(()) } else { Err(Forbidden { needs: action.role(), has: self.role }) }
     }
 }
 

@@ -7,6 +7,12 @@ use crate::authority::Forbidden;
 pub enum StrikeError {
     #[error("no endpoint is called {0:?}")]
     UnknownHost(String),
+    /// Some of many targets; the text names them. Nothing was done for the others either.
+    #[error("no active endpoint: {0}; nothing was queued")]
+    UnknownHosts(String),
+    /// The text says what there is none of.
+    #[error("{0}")]
+    NotFound(String),
     #[error("there is no command {0}")]
     UnknownCommand(CommandId),
     /// A value in the request is wrong: `field` names it, `problem` says what it must be.

@@ -5,12 +5,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::broadcast;
 
 use crate::model::{CommandRecord, EndpointView};
 
 /// How many events a watcher may be behind and still resume; a page that was away longer loads anew.
 const KEPT: usize = 4096;
+/// After the last watcher has left, changes are told on for this long: it may be a page that reconnects.
+const REMEMBERED_FOR: TimeDelta = TimeDelta::minutes(1);
 
 /// Rises by one an event while the server runs. A restarted server counts on from the start time in microseconds, so an
 /// id from an earlier run is never taken for one of this run.
@@ -44,6 +47,7 @@ struct Inner {
 struct Log {
     next: u64,
     kept: VecDeque<Event>,
+    watched_at: Option<DateTime<Utc>>,
 }
 
 /// A watcher's place: first what it missed, then what comes.
@@ -66,7 +70,7 @@ impl Events {
     #[must_use]
     pub fn new(first: u64) -> Self {
         let (live, _) = broadcast::channel(KEPT);
-        Self { inner: Arc::new(Inner { log: Mutex::new(Log { next: first, kept: VecDeque::new() }), live }) }
+        Self { inner: Arc::new(Inner { log: Mutex::new(Log { next: first, kept: VecDeque::new(), watched_at: None }), live }) }
     }
 
     pub fn publish(&self, change: Change) {
@@ -79,6 +83,23 @@ impl Events {
         log.kept.push_back(event.clone());
         // Sent under the lock, so that watchers see the ids in order. Nobody watching is no error.
         let _ = self.inner.live.send(event);
+    }
+
+    /// Whether anybody hears of it now, or was here a moment ago and will want to know what it missed.
+    #[must_use]
+    pub fn has_watchers(&self, now: DateTime<Utc>) -> bool {
+        let mut log = self.inner.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.inner.live.receiver_count() > 0 {
+            log.watched_at = Some(now);
+        }
+        log.watched_at.is_some_and(|at| now - at < REMEMBERED_FOR)
+    }
+
+    /// Something happened that is not told in detail, as nobody watches: who resumes later loads anew.
+    pub fn skip(&self) {
+        let mut log = self.inner.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.next += 1;
+        log.kept.clear();
     }
 
     /// `after`: the last event the watcher has seen.

@@ -4,9 +4,13 @@
 
 pub mod authority;
 mod bounds;
+mod cron;
+pub mod delivery;
 pub mod enrolment;
 mod error;
 pub mod events;
+mod hints;
+pub mod meters;
 pub mod model;
 pub mod operators;
 mod registry;

@@ -1,9 +1,13 @@
 //! What the orchestrator tells about endpoints and commands.
 
+use std::net::SocketAddr;
+
+use chrono::{DateTime, Utc};
 use voltaxe_protocol::{CommandId, CommandState};
 pub use voltaxe_store::model::{
-    Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus, EnrolmentTokenRecord,
-    IsolationDirection, ObservedRecord,
+    BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus,
+    EnrolmentTokenRecord, IsolationDirection, ObservedRecord, RateLimit, ScheduleId, ScheduleKind, ScheduleRecord,
+    ScheduleState, StateCounts,
 };
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
@@ -11,6 +15,27 @@ pub use voltaxe_store::model::{
 pub struct EndpointView {
     pub record: EndpointRecord,
     pub live: bool,
+    pub channels: ChannelHealth,
+}
+
+/// By which ways an endpoint was reached, as far as this server knows since it started.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChannelHealth {
+    /// It holds a stream since then.
+    pub stream_since: Option<DateTime<Utc>>,
+    pub stream_lost_at: Option<DateTime<Utc>>,
+    pub polled_at: Option<DateTime<Utc>>,
+    /// `None`: the agent does not take calls.
+    pub direct: Option<DirectHealth>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectHealth {
+    pub address: SocketAddr,
+    pub worked_at: Option<DateTime<Utc>>,
+    /// The last call, if that failed.
+    pub failed_at: Option<DateTime<Utc>>,
+    pub problem: Option<String>,
 }
 
 /// How the click was answered; `Accepted` means that the command is on disk.
@@ -27,6 +52,8 @@ pub struct Accepted {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Method {
     Stream,
+    /// The server called the agent.
+    Direct,
     /// Waits for the agent's next poll.
     Polling,
 }
@@ -36,7 +63,18 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stream => "stream",
+            Self::Direct => "direct",
             Self::Polling => "polling",
+        }
+    }
+}
+
+impl From<Channel> for Method {
+    fn from(channel: Channel) -> Self {
+        match channel {
+            Channel::Stream => Self::Stream,
+            Channel::Direct => Self::Direct,
+            Channel::Polling => Self::Polling,
         }
     }
 }

@@ -1,28 +1,35 @@
-//! The commands' life on the server: queued, signed, pushed or polled, received, answered.
+//! The orchestrator: one object, its methods sorted by who calls them.
 
 mod agents;
+mod batches;
 mod console;
-mod dispatch;
+mod request;
+mod schedules;
 mod upkeep;
 
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Notify;
 use uuid::Uuid;
 use voltaxe_protocol::{EndpointId, Keypair, PublicKey};
-use voltaxe_store::Store;
+use voltaxe_store::{NewTelemetry, Store};
 
-pub use self::agents::{AgentError, ResultOutcome};
+pub use self::agents::AgentError;
+pub use self::batches::{BatchProgress, BatchRequest};
+pub use self::console::check_rate_limit;
+pub use self::request::{Options, Order, Request, Target};
+pub use self::schedules::{ScheduleRequest, When};
 pub use self::upkeep::Retention;
+pub use crate::delivery::{Caller, ResultOutcome};
 pub use crate::registry::StreamHandle;
-use crate::{events::Events, registry::Registry};
-
-/// A received command gets this much longer than its expiry for its answer to arrive.
-const ANSWER_GRACE: TimeDelta = TimeDelta::hours(1);
+use crate::{
+    delivery::{Delivery, DeliveryConfig, Gatherer},
+    events::Events,
+    meters::{Commit, Meters},
+};
 
 /// The rules that a deployment may set.
 #[derive(Clone, Debug)]
@@ -31,8 +38,7 @@ pub struct StrikeConfig {
     pub agent_url: String,
     /// How long a command waits for its host before it expires.
     pub command_lifetime: TimeDelta,
-    /// How long a hand-out is waited for before the command is offered again.
-    pub lease: TimeDelta,
+    pub delivery: DeliveryConfig,
     pub enrolment_token_lifetime: TimeDelta,
     pub telemetry_interval_seconds: u32,
 }
@@ -42,7 +48,7 @@ impl Default for StrikeConfig {
         Self {
             agent_url: "http://127.0.0.1:8080".to_owned(),
             command_lifetime: TimeDelta::days(7),
-            lease: TimeDelta::seconds(30),
+            delivery: DeliveryConfig::default(),
             enrolment_token_lifetime: TimeDelta::hours(1),
             telemetry_interval_seconds: 15,
         }
@@ -57,45 +63,47 @@ pub struct Strike {
 
 struct Inner {
     store: Store,
-    key: Keypair,
+    delivery: Delivery<Store>,
+    telemetry: Gatherer<NewTelemetry, ()>,
     config: StrikeConfig,
-    registry: Registry,
-    events: Events,
-    /// Endpoints that changed and have not been told about yet.
-    dirty: Mutex<BTreeSet<EndpointId>>,
-    dirt_came: Notify,
-}
-
-/// An isolate or restore, as an operator asks for it.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub target: Target,
-    pub reason: String,
-    /// Made where the click was made: the same key is the same command.
-    pub idempotency_key: Option<Uuid>,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Target {
-    Endpoint(EndpointId),
-    /// The name of an active endpoint.
-    Hostname(String),
+    /// Tells this process from others on the same database.
+    instance: Uuid,
+    /// Agents' keys, as last read; see [`Strike::agent_key`].
+    keys: Mutex<HashMap<EndpointId, Arc<agents::KnownAgent>>>,
+    /// Active endpoints by name, as last read.
+    names: Mutex<HashMap<String, EndpointId>>,
 }
 
 impl Strike {
-    /// `key` signs commands; `now` gives the event ids their start.
+    /// `key` signs commands; `now` gives the event ids their start; `caller` calls agents, if the direct channel is on. Starts
+    /// tasks: needs a tokio runtime.
     #[must_use]
-    pub fn new(store: Store, key: Keypair, config: StrikeConfig, now: DateTime<Utc>) -> Self {
+    pub fn new(
+        store: Store,
+        key: Keypair,
+        config: StrikeConfig,
+        caller: Option<Caller>,
+        now: DateTime<Utc>,
+    ) -> Self {
         let first_event = u64::try_from(now.timestamp_micros()).unwrap_or(1).max(1);
+        let meters = Meters::default();
+        let delivery = Delivery::new(
+            store.clone(),
+            key,
+            config.delivery.clone(),
+            Events::new(first_event),
+            meters.clone(),
+            caller,
+        );
         Self {
             inner: Arc::new(Inner {
+                telemetry: telemetry_gatherer(store.clone(), meters),
                 store,
-                key,
+                delivery,
                 config,
-                registry: Registry::default(),
-                events: Events::new(first_event),
-                dirty: Mutex::default(),
-                dirt_came: Notify::new(),
+                instance: Uuid::new_v4(),
+                keys: Mutex::default(),
+                names: Mutex::default(),
             }),
         }
     }
@@ -103,12 +111,18 @@ impl Strike {
     /// What changes, as it changes.
     #[must_use]
     pub fn events(&self) -> &Events {
-        &self.inner.events
+        &self.delivery().shared().events
+    }
+
+    /// What the server measures of itself.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.delivery().shared().meters
     }
 
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        self.inner.key.public()
+        self.key().public()
     }
 
     #[must_use]
@@ -116,9 +130,38 @@ impl Strike {
         &self.inner.config
     }
 
+    /// What agents say of their commands, and what waits for them.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery<Store> {
+        &self.inner.delivery
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn instance(&self) -> Uuid {
+        self.inner.instance
+    }
+
+    fn key(&self) -> &Keypair {
+        &self.delivery().shared().key
+    }
+
     /// Has the endpoint's new state told to everybody who watches.
     fn changed(&self, endpoint: &EndpointId) {
-        self.inner.dirty.lock().unwrap_or_else(PoisonError::into_inner).insert(endpoint.clone());
-        self.inner.dirt_came.notify_one();
+        self.delivery().shared().changed(endpoint);
     }
+}
+
+fn telemetry_gatherer(store: Store, meters: Meters) -> Gatherer<NewTelemetry, ()> {
+    const GROUP: usize = 512;
+
+    Gatherer::start(GROUP, |message: &NewTelemetry| message.endpoint_id.clone(), move |group: Vec<NewTelemetry>| {
+        let (store, meters) = (store.clone(), meters.clone());
+        async move {
+            meters.time(Commit::Telemetry, group.len(), store.record_telemetry(&group)).await?;
+            Ok(vec![(); group.len()])
+        }
+    })
 }

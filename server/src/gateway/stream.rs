@@ -1,10 +1,10 @@
 //! `GET /agent/stream`: the WebSocket that an agent holds. Challenge, hello, then frames both ways.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     extract::{
-        State,
+        Request, State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
     },
     response::{IntoResponse as _, Response},
@@ -29,7 +29,8 @@ const SILENT_FOR: Duration = Duration::from_secs(45);
 /// The library's default is 128 KiB a connection, which fifteen thousand idle agents would pay for.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-pub async fn stream(State(state): State<AppState>, upgrade: WebSocketUpgrade) -> Response {
+pub async fn stream(State(state): State<AppState>, upgrade: WebSocketUpgrade, request: Request) -> Response {
+    let peer = state.peer_of(request.extensions());
     let Ok(place) = state.places.streams.clone().try_acquire_owned() else {
         return ApiError::busy().into_response();
     };
@@ -39,7 +40,7 @@ pub async fn stream(State(state): State<AppState>, upgrade: WebSocketUpgrade) ->
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .on_upgrade(async move |mut socket| {
-            let reason = serve(&state, &mut socket).await;
+            let reason = serve(&state, peer, &mut socket).await;
             let frame = CloseFrame { code: close_code::NORMAL, reason: reason.into() };
             let _ = timeout(SEND_WITHIN, socket.send(Message::Close(Some(frame)))).await;
             drop(place);
@@ -47,7 +48,7 @@ pub async fn stream(State(state): State<AppState>, upgrade: WebSocketUpgrade) ->
 }
 
 /// Serves one agent until either side ends; says why.
-async fn serve(state: &AppState, socket: &mut WebSocket) -> &'static str {
+async fn serve(state: &AppState, peer: Option<IpAddr>, socket: &mut WebSocket) -> &'static str {
     let mut handle = match timeout(HELLO_WITHIN, greet(&state.strike, socket)).await {
         Ok(Ok(handle)) => handle,
         Ok(Err(Turned::Away(reason, detail))) => {
@@ -62,16 +63,16 @@ async fn serve(state: &AppState, socket: &mut WebSocket) -> &'static str {
     if let Err(error) = catch_up(&state.strike, &handle.endpoint).await {
         tracing::warn!(endpoint = %handle.endpoint, %error, "what waits for {} could not be offered: {error}", handle.endpoint);
     }
-    let why = talk(state, socket, &mut handle).await;
-    state.strike.close_stream(&handle);
+    let why = talk(state, peer, socket, &mut handle).await;
+    state.strike.close_stream(&handle, clock::now());
     tracing::info!(endpoint = %handle.endpoint, why, "the stream of {} ended: {why}", handle.endpoint);
     why
 }
 
 /// Everything that waits for this agent: questions about what it has, and what it does not have yet.
 async fn catch_up(strike: &Strike, endpoint: &EndpointId) -> Result<(), StrikeError> {
-    strike.ask_on_stream(endpoint).await?;
-    strike.offer_on_stream(endpoint, true, clock::now()).await?;
+    strike.delivery().ask_on_stream(endpoint).await?;
+    strike.delivery().offer_on_stream(endpoint, true, clock::now()).await?;
     Ok(())
 }
 
@@ -121,7 +122,12 @@ fn claimed_endpoint(envelope: &Envelope) -> Option<EndpointId> {
     serde_json::from_slice::<Claimed>(&payload).ok().map(|claimed| claimed.endpoint_id)
 }
 
-async fn talk(state: &AppState, socket: &mut WebSocket, handle: &mut StreamHandle) -> &'static str {
+async fn talk(
+    state: &AppState,
+    peer: Option<IpAddr>,
+    socket: &mut WebSocket,
+    handle: &mut StreamHandle,
+) -> &'static str {
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard_at = Instant::now();
@@ -138,7 +144,7 @@ async fn talk(state: &AppState, socket: &mut WebSocket, handle: &mut StreamHandl
                 match message {
                     Some(Ok(Message::Text(text))) => {
                         let Ok(frame) = serde_json::from_str(&text) else { return "it sent a frame that is no JSON of ours" };
-                        if let Err(why) = hear(&state.strike, socket, &handle.endpoint, frame).await { return why }
+                        if let Err(why) = hear(&state.strike, peer, socket, &handle.endpoint, frame).await { return why }
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => state.strike.saw(&handle.endpoint, clock::now()),
                     Some(Ok(Message::Binary(_))) => return "it sent a binary frame",
@@ -160,36 +166,43 @@ async fn talk(state: &AppState, socket: &mut WebSocket, handle: &mut StreamHandl
 
 async fn hear(
     strike: &Strike,
+    peer: Option<IpAddr>,
     socket: &mut WebSocket,
     endpoint: &EndpointId,
     frame: AgentFrame,
 ) -> Result<(), &'static str> {
     let now = clock::now();
-    let outcome = match frame {
+    let delivery = strike.delivery();
+    let outcome: Result<(), AgentError> = match frame {
         AgentFrame::Receipt { command_id, .. } => {
-            strike.receipt(endpoint, command_id, Channel::Stream, now).await
+            delivery.receipt(endpoint, command_id, Channel::Stream, now).await.map_err(Into::into)
         }
-        AgentFrame::Started { command_id } => strike.started(endpoint, command_id, now).await,
+        AgentFrame::Started { command_id } => {
+            delivery.started(endpoint, command_id, now);
+            Ok(())
+        }
         AgentFrame::Result(result) => {
             let command_id = result.command_id;
-            match strike.result(endpoint, result, Channel::Stream, now).await {
+            match delivery.result(endpoint, result, Channel::Stream, now).await {
                 // A command that this server never issued: told as recorded, or the agent would report it for ever.
-                Ok(_) | Err(AgentError::Strike(StrikeError::UnknownCommand(_))) => {
+                Ok(_) | Err(StrikeError::UnknownCommand(_)) => {
                     send(socket, &ServerFrame::ResultRecorded { command_id })
                         .await
                         .map_err(|()| "it does not take frames")?;
                     Ok(())
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             }
         }
-        AgentFrame::Telemetry(telemetry) => strike.telemetry(endpoint, *telemetry, now).await,
+        AgentFrame::Telemetry(telemetry) => strike.telemetry(endpoint, *telemetry, peer, now).await,
         AgentFrame::Rejected { reason } => {
             let reason: String = reason.chars().take(300).collect();
             tracing::warn!(%endpoint, reason, "{endpoint} threw an envelope away: {reason}");
             Ok(())
         }
-        AgentFrame::NotKnown { command_id } => strike.not_known(endpoint, command_id, now).await,
+        AgentFrame::NotKnown { command_id } => {
+            delivery.not_known(endpoint, command_id, now).await.map_err(Into::into)
+        }
         AgentFrame::Hello { .. } => return Err("it said hello twice"),
         AgentFrame::Unknown => {
             tracing::debug!(%endpoint, "a frame of a kind this version does not know");

@@ -1,7 +1,7 @@
 //! The JSON of commands and of telemetry in the HTTP API: the seed's words, and ours beside them.
 
 use serde_json::{Value, json};
-use voltaxe_orchestrator::model::{CommandRecord, EndpointView};
+use voltaxe_orchestrator::model::{ChannelHealth, CommandRecord, EndpointView};
 
 #[must_use]
 pub fn command_json(record: &CommandRecord) -> Value {
@@ -21,6 +21,11 @@ pub fn command_json(record: &CommandRecord) -> Value {
         "result": record.result,
         "created_by": record.created_by,
         "cancelled_by": record.cancelled_by,
+        "cancel_requested_by": record.cancel_requested_by,
+        "cancel_requested_at": record.cancel_requested_at,
+        "not_before": record.not_before,
+        "batch_id": record.batch_id,
+        "schedule_id": record.schedule_id,
         "reason": record.reason,
         "priority": record.priority,
         "attempt": record.attempt,
@@ -38,6 +43,7 @@ pub fn telemetry_json(view: &EndpointView) -> Value {
         "hostname": record.hostname,
         "endpoint_id": record.id,
         "connected": view.live,
+        "channels": channels_json(&view.channels),
         "last_seen_at": record.last_seen_at,
         "isolated": observed.map(|o| o.isolation.state == voltaxe_protocol::ObservedIsolation::Isolated),
         "isolation": observed.map(|o| &o.isolation),
@@ -49,5 +55,19 @@ pub fn telemetry_json(view: &EndpointView) -> Value {
         "memory": telemetry.map(|t| &t.memory),
         "disks": telemetry.map(|t| &t.disks),
         "uptime_seconds": telemetry.map(|t| t.uptime_seconds),
+    })
+}
+
+fn channels_json(channels: &ChannelHealth) -> Value {
+    json!({
+        "stream_since": channels.stream_since,
+        "stream_lost_at": channels.stream_lost_at,
+        "polled_at": channels.polled_at,
+        "direct": channels.direct.as_ref().map(|direct| json!({
+            "address": direct.address.to_string(),
+            "worked_at": direct.worked_at,
+            "failed_at": direct.failed_at,
+            "problem": direct.problem,
+        })),
     })
 }

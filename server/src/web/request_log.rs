@@ -1,4 +1,4 @@
-//! One line a request. The path is logged and the query is not: it can hold what people typed.
+//! One line a request; what agents say all day, when it went well, at the debug level. The path is logged and the query is not: it can hold what people typed.
 
 use std::time::Instant;
 
@@ -33,7 +33,10 @@ pub async fn log(request: Request, next: Next) -> Response {
     let operator = response.extensions().get::<Operator>().map(|operator| operator.0.as_str());
     let error = response.extensions().get::<LoggedError>().map(|error| &*error.0);
     let client = client.as_deref();
-    let is_routine = matches!(path.as_str(), "/healthz" | "/readyz") || path.starts_with("/pkg/");
+    let is_from_agent = path.starts_with("/command/") || (path == "/telemetry" && operator.is_none());
+    let is_routine = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics")
+        || path.starts_with("/pkg/")
+        || (is_from_agent && status < 400);
     if status >= 500 {
         tracing::error!(%method, path, status, latency_ms, request_id = id, client, operator, error, "{method} {path} -> {status} in {latency_ms} ms");
     } else if is_routine {

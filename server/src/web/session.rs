@@ -57,3 +57,16 @@ impl<A: Act, S: Send + Sync> FromRequestParts<S> for Permitted<A> {
         Ok(Self(signed_in.operator.permit()?))
     }
 }
+
+/// Extracts the operator, or answers 401; for actions that are only known once the body is read. The method that it is given
+/// to checks the role.
+pub struct Acting(pub Operator);
+
+impl<S: Send + Sync> FromRequestParts<S> for Acting {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let signed_in = parts.extensions.get::<SignedIn>().ok_or_else(ApiError::signed_out)?;
+        Ok(Self(signed_in.operator.clone()))
+    }
+}

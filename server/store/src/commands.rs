@@ -1,35 +1,42 @@
 //! The queue and its history.
 
+mod ending;
 mod enqueue;
-mod life;
+mod handout;
+mod outcome;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-use voltaxe_protocol::{CommandId, EndpointId, Epoch};
+use voltaxe_protocol::{CommandId, CommandResult, EndpointId, Epoch, IsolationObservation};
 
 use crate::{
     Store, StoreError,
-    model::{CommandRecord, IsolationDirection},
+    model::{BatchId, Channel, CommandRecord, IsolationDirection, ScheduleId},
 };
 
-/// An isolate or restore to be queued.
-#[derive(Clone, Debug)]
-pub struct NewCommand<'a> {
-    pub endpoint_id: &'a EndpointId,
-    pub direction: IsolationDirection,
-    pub command: &'a str,
+/// A command to be queued.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewCommand {
+    pub endpoint_id: EndpointId,
+    /// For isolate and restore: what the console then wants of the host.
+    pub direction: Option<IsolationDirection>,
+    pub command: &'static str,
     pub params: serde_json::Value,
     pub priority: i16,
-    pub created_by: &'a str,
-    pub reason: &'a str,
+    pub created_by: String,
+    pub reason: String,
     pub expires_at: DateTime<Utc>,
     /// Set when it will be pushed at once: it counts as handed out from its first moment on disk.
     pub leased_until: Option<DateTime<Utc>>,
     /// The browser's key of the click.
     pub idempotency_key: Option<Uuid>,
+    pub batch_id: Option<BatchId>,
+    pub schedule_id: Option<ScheduleId>,
+    /// For an isolate: take it back so many seconds after it has taken effect.
+    pub rollback_after_seconds: Option<i32>,
 }
 
-/// What came of [`Store::enqueue`].
+/// What came of one command of [`Store::enqueue`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Enqueue {
     /// On disk.
@@ -44,7 +51,49 @@ pub enum Enqueue {
     NoSuchEndpoint,
 }
 
-/// What came of [`Store::record_result`].
+/// A receipt, as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewReceipt {
+    pub endpoint_id: EndpointId,
+    pub id: CommandId,
+    pub channel: Channel,
+    pub at: DateTime<Utc>,
+}
+
+/// The agent has begun with a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewStart {
+    pub endpoint_id: EndpointId,
+    pub id: CommandId,
+    pub at: DateTime<Utc>,
+}
+
+/// A result, as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewResult {
+    pub endpoint_id: EndpointId,
+    pub result: CommandResult,
+    /// The isolation that the agent read back with it.
+    pub observed: Option<IsolationObservation>,
+    pub channel: Channel,
+    /// When the agent said that it began, if that is not in the database yet.
+    pub started_at: Option<DateTime<Utc>>,
+    pub at: DateTime<Utc>,
+}
+
+/// What came of [`Store::cancel`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cancel {
+    /// It was never handed out: nobody can have it, and it is final.
+    Cancelled(CommandRecord),
+    /// It was handed out: the host is asked, and answers by a result.
+    Requested(CommandRecord),
+    /// It is final already.
+    AlreadyFinal(CommandRecord),
+    Unknown,
+}
+
+/// What came of one of [`Store::record_results`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordedResult {
     /// On disk; the command is final.
@@ -67,7 +116,9 @@ macro_rules! command_rows {
                         executed_at AS "executed_at?", finished_at AS "finished_at?", result AS "result?",
                         created_by AS "created_by!", reason AS "reason!", priority AS "priority!",
                         attempt AS "attempt!", channel AS "channel?", not_before AS "not_before?",
-                        expires_at AS "expires_at!", epoch AS "epoch!", cancelled_by AS "cancelled_by?" "#
+                        expires_at AS "expires_at!", epoch AS "epoch!", cancelled_by AS "cancelled_by?",
+                        cancel_requested_by AS "cancel_requested_by?", cancel_requested_at AS "cancel_requested_at?",
+                        batch_id AS "batch_id?", schedule_id AS "schedule_id?" "#
                 + $from
             $(, $arg)*
         )
@@ -75,6 +126,9 @@ macro_rules! command_rows {
 }
 
 use command_rows;
+pub(crate) use ending::{ask_back, cancel_unsent};
+pub(crate) use enqueue::insert;
+pub use handout::Lease;
 
 impl Store {
     /// Queued or final.
@@ -87,25 +141,67 @@ impl Store {
             .transpose()
     }
 
-    /// Newest first.
+    /// Newest first, those older than `before`.
     #[tracing::instrument(name = "db.command.list_of_endpoint", skip_all, err(level = "debug"))]
     pub async fn commands_of(
         &self,
         endpoint: &EndpointId,
+        before: Option<CommandId>,
         limit: i64,
     ) -> Result<Vec<CommandRecord>, StoreError> {
-        command_rows!(
+        let rows = command_rows!(
             "",
-            "FROM commands WHERE endpoint_id = $1 ORDER BY 1 DESC LIMIT $2",
+            "FROM commands WHERE endpoint_id = $1 AND id < $2 ORDER BY 1 DESC LIMIT $3",
             endpoint.as_str(),
+            before.map_or(i64::MAX, |id| id.0),
             limit
         )
         .fetch_all(&self.durable)
-        .await?
-        .into_iter()
-        .map(CommandRecord::try_from)
-        .collect()
+        .await?;
+        records(rows)
     }
+
+    /// Of all endpoints, newest first, those older than `before`.
+    #[tracing::instrument(name = "db.command.list", skip_all, err(level = "debug"))]
+    pub async fn commands(
+        &self,
+        before: Option<CommandId>,
+        limit: i64,
+    ) -> Result<Vec<CommandRecord>, StoreError> {
+        let rows = command_rows!(
+            "",
+            "FROM commands WHERE id < $1 ORDER BY 1 DESC LIMIT $2",
+            before.map_or(i64::MAX, |id| id.0),
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?;
+        records(rows)
+    }
+
+    /// The commands of a batch by id, those greater than `after`.
+    #[tracing::instrument(name = "db.command.list_of_batch", skip_all, err(level = "debug"))]
+    pub async fn commands_of_batch(
+        &self,
+        batch: BatchId,
+        after: Option<CommandId>,
+        limit: i64,
+    ) -> Result<Vec<CommandRecord>, StoreError> {
+        let rows = command_rows!(
+            "",
+            "FROM commands WHERE batch_id = $1 AND id > $2 ORDER BY 1 LIMIT $3",
+            batch.0,
+            after.map_or(0, |id| id.0),
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?;
+        records(rows)
+    }
+}
+
+fn records(rows: Vec<CommandRow>) -> Result<Vec<CommandRecord>, StoreError> {
+    rows.into_iter().map(CommandRecord::try_from).collect()
 }
 
 pub(crate) fn direction_word(direction: IsolationDirection) -> &'static str {
@@ -141,6 +237,10 @@ struct CommandRow {
     expires_at: DateTime<Utc>,
     epoch: i32,
     cancelled_by: Option<String>,
+    cancel_requested_by: Option<String>,
+    cancel_requested_at: Option<DateTime<Utc>>,
+    batch_id: Option<Uuid>,
+    schedule_id: Option<Uuid>,
 }
 
 impl TryFrom<CommandRow> for CommandRecord {
@@ -174,6 +274,10 @@ impl TryFrom<CommandRow> for CommandRecord {
             expires_at: row.expires_at,
             epoch: Epoch(row.epoch),
             cancelled_by: row.cancelled_by,
+            cancel_requested_by: row.cancel_requested_by,
+            cancel_requested_at: row.cancel_requested_at,
+            batch_id: row.batch_id.map(BatchId),
+            schedule_id: row.schedule_id.map(ScheduleId),
         })
     }
 }

@@ -21,7 +21,9 @@ macro_rules! endpoint_rows {
     ($where:literal $(, $arg:expr)* $(,)?) => {
         sqlx::query_as!(
             EndpointRow,
-            r#"SELECT e.id, e.hostname, e.epoch, e.status, e.enrolled_at, e.last_seen_at, e.agent_version, e.os,
+            r#"SELECT e.id AS "id!", e.hostname AS "hostname!", e.epoch AS "epoch!", e.status AS "status!",
+                      e.enrolled_at AS "enrolled_at!", e.last_seen_at AS "last_seen_at?",
+                      e.agent_version AS "agent_version!", e.os AS "os!",
                       d.command_id AS "command_id?", d.direction AS "direction?", d.state AS "state?",
                       d.created_by AS "created_by?", d.created_at AS "created_at?", d.reason AS "reason?",
                       d.expires_at AS "expires_at?", d.message AS "message?",
@@ -57,6 +59,18 @@ impl Store {
             .await?
             .map(EndpointRecord::try_from)
             .transpose()
+    }
+
+    /// Those of `ids` that there are, in no order.
+    #[tracing::instrument(name = "db.endpoint.get_many", skip_all, err(level = "debug"))]
+    pub async fn endpoints_of(&self, ids: &[EndpointId]) -> Result<Vec<EndpointRecord>, StoreError> {
+        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        endpoint_rows!("WHERE e.id = ANY($1)", &ids)
+            .fetch_all(&self.durable)
+            .await?
+            .into_iter()
+            .map(EndpointRecord::try_from)
+            .collect()
     }
 
     /// The active endpoint of this name.
@@ -114,8 +128,9 @@ impl Store {
 
     /// Those of `connected` that may not speak any more.
     #[tracing::instrument(name = "db.endpoint.inactive", skip_all, err(level = "debug"))]
-    pub async fn inactive_of(&self, connected: &[String]) -> Result<Vec<EndpointId>, StoreError> {
-        sqlx::query_scalar!("SELECT id FROM endpoints WHERE id = ANY($1) AND status <> 'active'", connected)
+    pub async fn inactive_of(&self, connected: &[EndpointId]) -> Result<Vec<EndpointId>, StoreError> {
+        let connected: Vec<String> = connected.iter().map(|id| id.as_str().to_owned()).collect();
+        sqlx::query_scalar!("SELECT id FROM endpoints WHERE id = ANY($1) AND status <> 'active'", &connected)
             .fetch_all(&self.durable)
             .await?
             .into_iter()

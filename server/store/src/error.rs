@@ -1,10 +1,12 @@
-/// What went wrong in the database, by what the caller can do.
-#[derive(Debug, thiserror::Error)]
+use std::sync::Arc;
+
+/// What went wrong in the database, by what the caller can do. Cheap to clone: one failed commit fails many callers.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database is away or coming up; nothing was changed for certain only when the statement never reached it, so
     /// callers repeat with the same idempotency key. Try again shortly.
     #[error("the database is not available")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Arc<sqlx::Error>),
     /// A unique value is taken already.
     #[error("the constraint {constraint} is violated")]
     Taken { constraint: String },
@@ -14,9 +16,12 @@ pub enum StoreError {
     #[error("the setting {setting} is off: this database would lose acknowledged commands; turn it on")]
     NotDurable { setting: &'static str },
     #[error("the schema could not be brought up to date")]
-    Migration(#[source] sqlx::migrate::MigrateError),
+    Migration(#[source] Arc<sqlx::migrate::MigrateError>),
+    /// The process ends, and the task that would have committed this with it.
+    #[error("the server is shutting down")]
+    ShuttingDown,
     #[error("a database statement failed")]
-    Database(#[source] sqlx::Error),
+    Database(#[source] Arc<sqlx::Error>),
 }
 
 impl StoreError {
@@ -24,12 +29,13 @@ impl StoreError {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Unavailable(_) => true,
-            Self::Migration(sqlx::migrate::MigrateError::Execute(error)) => away(error),
+            Self::Unavailable(_) | Self::ShuttingDown => true,
+            Self::Migration(error) => {
+                matches!(&**error, sqlx::migrate::MigrateError::Execute(error) if away(error))
+            }
             Self::Taken { .. }
             | Self::BadRow { .. }
             | Self::NotDurable { .. }
-            | Self::Migration(_)
             | Self::Database(_) => false,
         }
     }
@@ -38,13 +44,13 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if away(&error) {
-            return Self::Unavailable(error);
+            return Self::Unavailable(Arc::new(error));
         }
         match &error {
             sqlx::Error::Database(database) if database.is_unique_violation() => {
                 Self::Taken { constraint: database.constraint().unwrap_or_default().to_owned() }
             }
-            _ => Self::Database(error),
+            _ => Self::Database(Arc::new(error)),
         }
     }
 }

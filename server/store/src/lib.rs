@@ -4,23 +4,34 @@
 //! one). A method is one statement, and so one commit, unless it says otherwise.
 
 mod audit;
+mod batches;
 mod commands;
 pub mod embedded;
 mod endpoints;
 mod enrolment;
 mod error;
+mod hints;
 mod maintenance;
 pub mod model;
 mod operators;
+mod queue_depth;
+mod rate_limits;
+mod schedules;
 mod telemetry;
 
 use std::{str::FromStr as _, time::Duration};
 
 pub use audit::AuditEntry;
-pub use commands::{Enqueue, NewCommand, RecordedResult};
+pub use batches::{CancelledBatch, CreateBatch, NewBatch};
+pub use commands::{Cancel, Enqueue, Lease, NewCommand, NewReceipt, NewResult, NewStart, RecordedResult};
+pub use endpoints::EndpointKey;
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
+pub use hints::{Hint, HintListener};
 pub use operators::{NewOperator, OperatorRow, SessionRow};
+pub use queue_depth::QueueDepth;
+pub use schedules::{NewSchedule, Run};
+pub use telemetry::NewTelemetry;
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -55,6 +66,9 @@ impl Store {
                 ("timezone", "UTC"),
                 // Our statements are few and find their rows by key: planning each anew costs more than running it.
                 ("plan_cache_mode", "force_generic_plan"),
+                // A plan made while a table was small is kept while it grows: without this a group of receipts read the whole
+                // queue (measured: 64 against 259 waiting commands, 3.6 ms instead of 0.9, and more with each one more).
+                ("enable_seqscan", "off"),
                 ("jit", "off"),
             ]);
         let pool = |size| {
@@ -72,7 +86,7 @@ impl Store {
 
     /// Applies the migrations that are missing.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATOR.run(&self.durable).await.map_err(StoreError::Migration)
+        MIGRATOR.run(&self.durable).await.map_err(|error| StoreError::Migration(error.into()))
     }
 
     /// Refuses a database that would lose an acknowledged command in a crash.

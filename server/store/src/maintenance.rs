@@ -7,18 +7,20 @@ use crate::{Store, StoreError};
 /// A table partitioned by time.
 struct Series {
     table: &'static str,
+    /// The column that it is partitioned by.
+    time: &'static str,
     days_a_partition: u64,
 }
 
-const HISTORY: Series = Series { table: "command_history", days_a_partition: 7 };
-const SAMPLES: Series = Series { table: "telemetry_samples", days_a_partition: 1 };
+const HISTORY: Series = Series { table: "command_history", time: "finished_at", days_a_partition: 7 };
+const SAMPLES: Series = Series { table: "telemetry_samples", time: "received_at", days_a_partition: 1 };
 
 /// How many partitions are made ahead of the current one.
 const AHEAD: u64 = 3;
 
 impl Store {
-    /// Makes the partitions of the coming days, drops those older than their retention, and deletes sessions, tokens and
-    /// idempotency keys that have run out. Safe to run at any time and by several servers at once.
+    /// Makes the partitions of the coming days, drops those older than their retention, and deletes batches,
+    /// schedules, sessions, tokens and idempotency keys that have run out. Safe to run at any time and by several servers at once.
     #[tracing::instrument(name = "db.maintenance.run", skip_all, err(level = "debug"))]
     pub async fn maintain(
         &self,
@@ -33,6 +35,16 @@ impl Store {
             }
             self.drop_partitions_before(&series, today - Days::new(keep_days)).await?;
         }
+        // Few rows: one an order to many, not one a command. What still waits or runs is kept whatever its age.
+        let oldest = now - Days::new(history_days);
+        sqlx::query!("DELETE FROM schedules WHERE ended_at < $1", oldest).execute(&self.durable).await?;
+        sqlx::query!(
+            "DELETE FROM batches b WHERE created_at < $1
+             AND NOT EXISTS (SELECT FROM pending_commands p WHERE p.batch_id = b.id)",
+            oldest
+        )
+        .execute(&self.durable)
+        .await?;
         sqlx::query!("DELETE FROM sessions WHERE expires_at <= $1", now).execute(&self.durable).await?;
         sqlx::query!("DELETE FROM setup_links WHERE expires_at <= $1", now).execute(&self.durable).await?;
         sqlx::query!("DELETE FROM enrolment_tokens WHERE expires_at <= $1", now - Days::new(30))
@@ -55,7 +67,39 @@ impl Store {
             "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {} FOR VALUES FROM ('{start}') TO ('{end}')",
             series.table
         );
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&self.durable).await?;
+        match sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&self.durable).await {
+            Ok(_) => Ok(()),
+            // Rows of these days came before their partition: they stand in the default one and would belong here.
+            Err(sqlx::Error::Database(error)) if error.is_check_violation() => {
+                self.take_over_partition(series, &name, start, end).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a partition of the rows that the default one holds for its days. One transaction.
+    async fn take_over_partition(
+        &self,
+        series: &Series,
+        name: &str,
+        start: NaiveDate,
+        end: NaiveDate,
+    ) -> Result<(), StoreError> {
+        let Series { table, time, .. } = series;
+        let mut tx = self.durable.begin().await?;
+        for sql in [
+            format!("LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE"),
+            format!("CREATE TABLE {name} (LIKE {table} INCLUDING ALL)"),
+            format!(
+                "WITH moved AS (DELETE FROM {table}_default WHERE {time} >= '{start}' AND {time} < '{end}' RETURNING *)
+                 INSERT INTO {name} SELECT * FROM moved"
+            ),
+            format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')"),
+        ] {
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        tracing::info!(partition = name, "the partition {name} took over rows that had come before it was made");
         Ok(())
     }
 

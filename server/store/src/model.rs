@@ -3,6 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use voltaxe_protocol::{CommandId, CommandState, EndpointId, Epoch, IsolationObservation, Telemetry};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +67,7 @@ pub struct CommandRecord {
     pub id: CommandId,
     pub endpoint_id: EndpointId,
     pub hostname: String,
-    /// `network_isolate`, `network_restore`.
+    /// `network_isolate`, `network_restore`, `agent_check`.
     pub command: String,
     pub params: serde_json::Value,
     pub status: CommandState,
@@ -87,12 +89,29 @@ pub struct CommandRecord {
     pub expires_at: DateTime<Utc>,
     pub epoch: Epoch,
     pub cancelled_by: Option<String>,
+    /// Somebody asked for it back after it was handed out; the host has not answered while the command is not final.
+    pub cancel_requested_by: Option<String>,
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    pub batch_id: Option<BatchId>,
+    pub schedule_id: Option<ScheduleId>,
 }
+
+/// One order to many endpoints.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BatchId(pub Uuid);
+
+/// A command that is made later.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ScheduleId(pub Uuid);
 
 /// The way on which an agent's receipt came.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Channel {
     Stream,
+    /// The server called the agent.
+    Direct,
     Polling,
 }
 
@@ -101,6 +120,7 @@ impl Channel {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stream => "stream",
+            Self::Direct => "direct",
             Self::Polling => "polling",
         }
     }
@@ -115,6 +135,26 @@ pub struct EnrolmentTokenRecord {
     pub expires_at: DateTime<Utc>,
     pub uses_left: i32,
 }
+
+macro_rules! uuid_words {
+    ($($id:ident),*) => {$(
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $id {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.parse().map(Self)
+            }
+        }
+    )*};
+}
+
+uuid_words!(BatchId, ScheduleId);
 
 impl fmt::Display for EndpointStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,8 +185,118 @@ impl FromStr for Channel {
     fn from_str(text: &str) -> Result<Self, ()> {
         match text {
             "stream" => Ok(Self::Stream),
+            "direct" => Ok(Self::Direct),
             "polling" => Ok(Self::Polling),
             _ => Err(()),
         }
     }
+}
+
+/// A row of `batches`, and how many of its commands are in each state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchRecord {
+    pub id: BatchId,
+    pub command: String,
+    pub reason: String,
+    pub created_by: String,
+    pub created_at: DateTime<Utc>,
+    /// Endpoints it was for.
+    pub total: i32,
+    /// How many of them got a command; the others were on their way there already.
+    pub queued: i32,
+    pub undo_of: Option<BatchId>,
+    pub schedule_id: Option<ScheduleId>,
+    pub cancelled_by: Option<String>,
+    pub cancelled_at: Option<DateTime<Utc>>,
+}
+
+/// How many commands are in each state.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct StateCounts {
+    pub pending: i64,
+    pub delivered: i64,
+    pub executed: i64,
+    pub failed: i64,
+    pub expired: i64,
+    pub cancelled: i64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    Once,
+    Cron,
+    /// Takes an isolation back, counted from when it took effect.
+    Rollback,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleState {
+    Waiting,
+    Done,
+    Cancelled,
+}
+
+/// A row of `schedules`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScheduleRecord {
+    pub id: ScheduleId,
+    pub kind: ScheduleKind,
+    pub state: ScheduleState,
+    pub command: String,
+    pub params: serde_json::Value,
+    pub reason: String,
+    pub endpoint_ids: Vec<EndpointId>,
+    pub created_by: String,
+    pub created_at: DateTime<Utc>,
+    /// `None` for one that has ended, and for a rollback whose isolation has not taken effect yet.
+    pub next_run_at: Option<DateTime<Utc>>,
+    pub ends_at: DateTime<Utc>,
+    pub lifetime_seconds: i32,
+    pub cron: Option<String>,
+    pub time_zone: Option<String>,
+    pub rollback_of: Option<CommandId>,
+    pub rollback_after_seconds: Option<i32>,
+    pub runs: i32,
+    pub last_run_at: Option<DateTime<Utc>>,
+    pub last_batch_id: Option<BatchId>,
+    /// Why the last run made no command, or why it ended.
+    pub note: Option<String>,
+    pub ended_by: Option<String>,
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// A token bucket in the database. `kind` is a command's kind, or `*` for all of them together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RateLimit {
+    pub kind: String,
+    pub per_minute: f64,
+    pub burst: i32,
+    /// As of now.
+    pub tokens: f64,
+}
+
+macro_rules! words {
+    ($($kind:ident { $($variant:ident = $word:literal),* $(,)? })*) => {$(
+        impl $kind {
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl FromStr for $kind {
+            type Err = ();
+
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text { $($word => Ok(Self::$variant),)* _ => Err(()) }
+            }
+        }
+    )*};
+}
+
+words! {
+    ScheduleKind { Once = "once", Cron = "cron", Rollback = "rollback" }
+    ScheduleState { Waiting = "waiting", Done = "done", Cancelled = "cancelled" }
 }

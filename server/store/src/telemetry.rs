@@ -1,74 +1,130 @@
 use chrono::{DateTime, Utc};
-use sqlx::types::Json;
+use serde_json::Value;
 use voltaxe_protocol::{EndpointId, Telemetry};
 
 use crate::{Store, StoreError};
 
+/// A telemetry message, as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewTelemetry {
+    pub endpoint_id: EndpointId,
+    pub telemetry: Telemetry,
+    pub at: DateTime<Utc>,
+}
+
 impl Store {
-    /// Keeps the newest message of the endpoint and adds a sample to its time series.
-    #[tracing::instrument(name = "db.telemetry.record", skip_all, err(level = "debug"))]
-    pub async fn record_telemetry(
-        &self,
-        endpoint: &EndpointId,
-        telemetry: &Telemetry,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let isolation = &telemetry.isolation;
-        let fullest = telemetry
-            .disks
-            .iter()
-            .filter(|disk| disk.total_bytes > 0)
-            .map(|disk| 100.0 * (1.0 - disk.available_bytes as f64 / disk.total_bytes as f64))
-            .fold(None, |fullest: Option<f64>, percent| Some(fullest.map_or(percent, |f| f.max(percent))));
-        let bytes = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    /// Keeps the newest message of each endpoint and adds samples to their time series. At most one message an endpoint.
+    #[tracing::instrument(name = "db.telemetry.record", skip_all, fields(messages = messages.len()), err(level = "debug"))]
+    pub async fn record_telemetry(&self, messages: &[NewTelemetry]) -> Result<(), StoreError> {
+        let columns = Columns::of(messages);
         sqlx::query!(
-            "WITH latest AS (
+            "WITH input AS MATERIALIZED (
+               SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::bigint[],
+                                    $6::text[], $7::timestamptz[], $8::jsonb[], $9::text[], $10::text[], $11::real[],
+                                    $12::bigint[], $13::bigint[], $14::real[], $15::boolean[])
+                 AS i(endpoint_id, observed_at, at, state, generation, detail, isolation_observed_at, body, version, os,
+                      load_one, memory_total, memory_available, fullest, isolated)
+               ORDER BY endpoint_id
+             ), latest AS (
                INSERT INTO telemetry_latest AS t
                  (endpoint_id, observed_at, received_at, isolation_state, isolation_generation, isolation_detail,
                   isolation_observed_at, isolation_received_at, body)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $3, $8)
+               SELECT endpoint_id, observed_at, at, state, generation, detail, isolation_observed_at, at, body
+               FROM input
                ON CONFLICT (endpoint_id) DO UPDATE SET
                  observed_at = excluded.observed_at, received_at = excluded.received_at, body = excluded.body,
-                 isolation_state = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
-                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
-                   THEN excluded.isolation_state ELSE t.isolation_state END,
-                 isolation_generation = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
-                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
-                   THEN excluded.isolation_generation ELSE t.isolation_generation END,
-                 isolation_detail = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
-                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
-                   THEN excluded.isolation_detail ELSE t.isolation_detail END,
-                 isolation_received_at = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
-                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
-                   THEN excluded.isolation_received_at ELSE t.isolation_received_at END,
-                 isolation_observed_at = CASE WHEN t.isolation_observed_at <= excluded.isolation_observed_at
-                     OR t.isolation_received_at < $3::timestamptz - interval '10 seconds'
-                   THEN excluded.isolation_observed_at ELSE t.isolation_observed_at END
-             ), seen AS (
-               UPDATE endpoints SET last_seen_at = $3, agent_version = $9, os = $10 WHERE id = $1
+                 (isolation_state, isolation_generation, isolation_detail, isolation_observed_at,
+                  isolation_received_at) = (
+                   SELECT x.* FROM (VALUES
+                     (true, excluded.isolation_state, excluded.isolation_generation, excluded.isolation_detail,
+                      excluded.isolation_observed_at, excluded.isolation_received_at),
+                     (false, t.isolation_state, t.isolation_generation, t.isolation_detail, t.isolation_observed_at,
+                      t.isolation_received_at)) AS v(is_newer, a, b, c, d, e)
+                   CROSS JOIN LATERAL (SELECT v.a, v.b, v.c, v.d, v.e) AS x
+                   WHERE v.is_newer = (t.isolation_observed_at <= excluded.isolation_observed_at
+                     OR t.isolation_received_at < excluded.received_at - interval '10 seconds'))
+             ), known AS (
+               UPDATE endpoints e SET agent_version = i.version, os = i.os
+               FROM input i WHERE e.id = i.endpoint_id AND (e.agent_version, e.os) <> (i.version, i.os)
              )
              INSERT INTO telemetry_samples
                (endpoint_id, received_at, load_one, memory_total_bytes, memory_available_bytes, disk_fullest_percent,
                 isolated)
-             VALUES ($1, $3, $11, $12, $13, $14, $15)",
-            endpoint.as_str(),
-            telemetry.observed_at,
-            now,
-            isolation.state.as_str(),
-            isolation.generation.map(|id| id.0),
-            isolation.detail,
-            isolation.observed_at,
-            Json(telemetry) as _,
-            telemetry.agent.version,
-            crate::endpoints::os_of(&telemetry.host),
-            telemetry.load.one as f32,
-            bytes(telemetry.memory.total_bytes),
-            bytes(telemetry.memory.available_bytes),
-            fullest.map(|percent| percent as f32),
-            telemetry.isolated,
+             SELECT endpoint_id, at, load_one, memory_total, memory_available, fullest, isolated FROM input",
+            &columns.endpoints,
+            &columns.observed_at,
+            &columns.at,
+            &columns.states,
+            &columns.generations as &[Option<i64>],
+            &columns.details as &[Option<String>],
+            &columns.isolation_observed_at,
+            &columns.bodies,
+            &columns.versions,
+            &columns.os,
+            &columns.loads,
+            &columns.memory_total,
+            &columns.memory_available,
+            &columns.fullest as &[Option<f32>],
+            &columns.isolated,
         )
         .execute(&self.relaxed)
         .await?;
         Ok(())
     }
+}
+
+/// One array a column, as `unnest` takes them.
+#[derive(Default)]
+struct Columns {
+    endpoints: Vec<String>,
+    observed_at: Vec<DateTime<Utc>>,
+    at: Vec<DateTime<Utc>>,
+    states: Vec<String>,
+    generations: Vec<Option<i64>>,
+    details: Vec<Option<String>>,
+    isolation_observed_at: Vec<DateTime<Utc>>,
+    bodies: Vec<Value>,
+    versions: Vec<String>,
+    os: Vec<String>,
+    loads: Vec<f32>,
+    memory_total: Vec<i64>,
+    memory_available: Vec<i64>,
+    fullest: Vec<Option<f32>>,
+    isolated: Vec<bool>,
+}
+
+impl Columns {
+    #[expect(clippy::cast_possible_truncation, reason = "a sample is drawn, not reckoned with")]
+    fn of(messages: &[NewTelemetry]) -> Self {
+        let bytes = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let mut columns = Self::default();
+        for NewTelemetry { endpoint_id, telemetry, at } in messages {
+            let isolation = &telemetry.isolation;
+            columns.endpoints.push(endpoint_id.as_str().to_owned());
+            columns.observed_at.push(telemetry.observed_at);
+            columns.at.push(*at);
+            columns.states.push(isolation.state.as_str().to_owned());
+            columns.generations.push(isolation.generation.map(|id| id.0));
+            columns.details.push(isolation.detail.clone());
+            columns.isolation_observed_at.push(isolation.observed_at);
+            columns.bodies.push(serde_json::to_value(telemetry).unwrap_or_default());
+            columns.versions.push(telemetry.agent.version.clone());
+            columns.os.push(crate::endpoints::os_of(&telemetry.host));
+            columns.loads.push(telemetry.load.one as f32);
+            columns.memory_total.push(bytes(telemetry.memory.total_bytes));
+            columns.memory_available.push(bytes(telemetry.memory.available_bytes));
+            columns.fullest.push(fullest_percent(telemetry).map(|percent| percent as f32));
+            columns.isolated.push(telemetry.isolated);
+        }
+        columns
+    }
+}
+
+fn fullest_percent(telemetry: &Telemetry) -> Option<f64> {
+    let percents = telemetry
+        .disks
+        .iter()
+        .filter(|disk| disk.total_bytes > 0)
+        .map(|disk| 100.0 * (1.0 - disk.available_bytes as f64 / disk.total_bytes as f64));
+    percents.reduce(f64::max)
 }

@@ -31,6 +31,9 @@ async fn the_seeds_request_is_answered_with_id_status_and_method() {
     }, @r#"
     {
       "attempt": 0,
+      "batch_id": null,
+      "cancel_requested_at": null,
+      "cancel_requested_by": null,
       "cancelled_by": null,
       "channel": null,
       "command": "network_isolate",
@@ -43,12 +46,14 @@ async fn the_seeds_request_is_answered_with_id_status_and_method() {
       "finished_at": null,
       "hostname": "web-01",
       "id": "[id]",
+      "not_before": null,
       "params": {
         "reason": "Manual isolation"
       },
       "priority": 10,
       "reason": "Manual isolation",
       "result": null,
+      "schedule_id": null,
       "started_at": null,
       "status": "pending"
     }

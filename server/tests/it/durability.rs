@@ -36,7 +36,7 @@ async fn the_server_answers_503_meanwhile_recovers_by_itself_and_loses_nothing_i
         if n % 3 == 2 {
             kill(&directory);
         }
-        let id = until("the server to take commands again", || async {
+        let id = until("the server to take commands again", async || {
             let answer = server.post("/api/isolate", &who, &json!({ "hostname": name })).await;
             match answer.status {
                 202 => answer.body["command_id"].as_i64(),
@@ -51,12 +51,12 @@ async fn the_server_answers_503_meanwhile_recovers_by_itself_and_loses_nothing_i
         .await;
         acknowledged.push(id);
     }
-    until("the server to be ready", || async {
+    until("the server to be ready", async || {
         (server.get("/readyz", &As::default()).await.status == 200).then_some(())
     })
     .await;
     kill(&directory);
-    until("the commands", || async {
+    until("the commands", async || {
         match server.store.command(voltaxe_protocol::CommandId(acknowledged[0])).await {
             Ok(found) => Some(found.expect("it was acknowledged")),
             Err(StoreError::Unavailable(_)) => None,
@@ -65,7 +65,7 @@ async fn the_server_answers_503_meanwhile_recovers_by_itself_and_loses_nothing_i
     })
     .await;
     for id in acknowledged {
-        let found = until("a connection", || async {
+        let found = until("a connection", async || {
             server.store.command(voltaxe_protocol::CommandId(id)).await.ok()
         })
         .await;

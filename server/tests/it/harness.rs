@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use voltaxe_orchestrator::{Strike, StrikeConfig, authority::Role, operators::Operators};
 use voltaxe_protocol::{EnrolString, Keypair};
 use voltaxe_server::{
-    clock, routes,
+    clock,
+    gateway::call,
+    routes,
     state::{AppState, Places},
 };
 use voltaxe_store::Store;
@@ -27,6 +29,7 @@ pub struct TestServer {
     pub strike: Strike,
     pub operators: Operators,
     pub database_url: String,
+    key_seed: [u8; 32],
     client: reqwest::Client,
     shutdown: CancellationToken,
     handle: Handle<SocketAddr>,
@@ -64,6 +67,16 @@ impl TestServer {
 
     /// On a database that may be away later.
     pub async fn start_on(database_url: &str) -> Self {
+        Self::start_with(database_url, Keypair::generate()).await
+    }
+
+    /// Another server on the same database, with the key that the agents of `first` have pinned.
+    pub async fn start_beside(first: &Self) -> Self {
+        Self::start_with(&first.database_url, Keypair::from_seed(&first.key_seed)).await
+    }
+
+    async fn start_with(database_url: &str, key: Keypair) -> Self {
+        let key_seed = key.to_seed();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::connect_lazy(database_url).unwrap();
         store.migrate().await.unwrap();
@@ -72,7 +85,7 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}");
         let config = StrikeConfig { agent_url: url.clone(), ..StrikeConfig::default() };
-        let strike = Strike::new(store.clone(), Keypair::generate(), config, clock::now());
+        let strike = Strike::new(store.clone(), key, config, Some(call::caller().unwrap()), clock::now());
         let operators = Operators::new(store.clone());
         let shutdown = CancellationToken::new();
         let state = AppState {
@@ -81,6 +94,7 @@ impl TestServer {
             leptos: LeptosOptions::builder().output_name("voltaxe").site_root("target/site").build(),
             nonces: Arc::default(),
             places: Places::default(),
+            behind_proxy: false,
             shutdown: shutdown.clone(),
         };
         let handle = Handle::new();
@@ -108,6 +122,7 @@ impl TestServer {
             strike,
             operators,
             database_url: database_url.to_owned(),
+            key_seed,
             client,
             shutdown,
             handle,
@@ -131,6 +146,10 @@ impl TestServer {
 
     pub async fn post(&self, path: &str, who: &As, body: &Value) -> Answer {
         self.send(self.client.post(format!("{}{path}", self.url)).json(body), who).await
+    }
+
+    pub async fn request(&self, method: reqwest::Method, path: &str, who: &As, body: &Value) -> Answer {
+        self.send(self.client.request(method, format!("{}{path}", self.url)).json(body), who).await
     }
 
     pub async fn post_raw(
@@ -193,7 +212,7 @@ impl Answer {
 }
 
 /// Waits until `condition` answers `Some`, for at most 20 s.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(value) = condition().await {

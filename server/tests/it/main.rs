@@ -4,15 +4,22 @@
 
 mod agent_enroll;
 mod agent_stream;
+mod api_batches;
 mod api_commands;
 mod api_isolate;
+mod api_rate_limits;
+mod api_schedules;
 mod binary;
+mod channels;
 mod command;
 mod cross_site;
 mod durability;
 mod events;
+mod growth;
 mod harness;
 mod health;
+mod hints;
+mod metrics;
 mod operators;
 mod roles;
 mod seed_sql;

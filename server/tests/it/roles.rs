@@ -9,7 +9,7 @@ use crate::harness::{Answer, As, TestServer};
 
 /// The addresses in the tables have placeholders.
 fn filled(path: &str) -> String {
-    path.replace("{id}", "1")
+    path.replace("{id}", "1").replace("{kind}", "agent_check")
 }
 
 fn is_refused_as_signed_out(answer: &Answer) -> bool {
@@ -30,7 +30,10 @@ async fn console_routes_follow_the_role_table() {
                 response.status().as_u16()
             }
             "GET" => server.get(&path, who).await.status,
-            _ => server.post(&path, who, &json!({})).await.status,
+            method => {
+                let method = method.parse().unwrap();
+                server.request(method, &path, who, &json!({})).await.status
+            }
         };
         assert_eq!(ask(&As::nobody()).await, 401, "{path} without a session");
         let forged = As::nobody().with("cookie", format!("__Host-voltaxe={}", "A".repeat(43)));

@@ -4,13 +4,18 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{invariants::Witness, *};
+
+/// Ids 1 to 5 isolate and restore in turns, 6 to 8 check.
+const IDS: std::ops::Range<i64> = 1..9;
 
 #[derive(Clone, Debug)]
 enum Step {
     Push(i64),
     Offer(Vec<i64>),
     Query(i64),
+    Direct(i64),
+    Cancel(i64),
     /// The disk confirms the oldest append.
     Commit,
     /// The oldest running command ends.
@@ -28,11 +33,13 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let id = 1..6_i64;
+    let id = IDS;
     let step = prop_oneof![
         4 => id.clone().prop_map(Step::Push),
         2 => prop::collection::vec(id.clone(), 0..4).prop_map(Step::Offer),
         1 => id.clone().prop_map(Step::Query),
+        1 => id.clone().prop_map(Step::Direct),
+        1 => id.clone().prop_map(Step::Cancel),
         8 => Just(Step::Commit),
         6 => Just(Step::Finish),
         2 => id.prop_map(Step::Record),
@@ -45,15 +52,28 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..80)
 }
 
-/// Odd ids isolate, even ones restore.
 fn order_of(id: i64) -> CommandOrder {
-    order(id, if id % 2 == 1 { isolate() } else { restore() })
+    order(
+        id,
+        if id > 5 {
+            check()
+        } else if id % 2 == 1 {
+            isolate()
+        } else {
+            restore()
+        },
+    )
 }
 
 /// Signing is what costs time here.
 fn envelope_of(id: i64) -> Envelope {
+    static SEALED: LazyLock<Vec<Envelope>> = LazyLock::new(|| IDS.map(|id| sealed(&order_of(id))).collect());
+    SEALED[usize::try_from(id - 1).unwrap()].clone()
+}
+
+fn cancellation_of(id: i64) -> Envelope {
     static SEALED: LazyLock<Vec<Envelope>> =
-        LazyLock::new(|| (1..6).map(|id| sealed(&order_of(id))).collect());
+        LazyLock::new(|| IDS.map(|id| sealed_cancellation(&cancellation(id))).collect());
     SEALED[usize::try_from(id - 1).unwrap()].clone()
 }
 
@@ -64,11 +84,7 @@ struct World {
     appends: VecDeque<(BatchId, Vec<Record>)>,
     running: VecDeque<i64>,
     posts: VecDeque<PostKey>,
-    /// Ids run in this life of the process, and in all lives.
-    ran_now: Vec<i64>,
-    ran_ever: Vec<i64>,
-    succeeded: Vec<i64>,
-    results: BTreeMap<i64, CommandResult>,
+    witness: Witness,
 }
 
 impl World {
@@ -81,10 +97,7 @@ impl World {
             appends: VecDeque::new(),
             running: VecDeque::new(),
             posts: VecDeque::new(),
-            ran_now: Vec::new(),
-            ran_ever: Vec::new(),
-            succeeded: Vec::new(),
-            results: BTreeMap::new(),
+            witness: Witness::default(),
         }
     }
 
@@ -107,25 +120,33 @@ impl World {
                         envelope: envelope_of(*id),
                     })
                     .collect();
-                core.handle_poll_answer(now, PollResponse { commands });
+                core.handle_poll_answer(now, PollResponse { commands, ..PollResponse::default() });
+            }
+            Step::Direct(id) => {
+                let offer = DirectOffer { attempt: 3, envelope: envelope_of(*id) };
+                core.handle_direct_offer(now, 1, &offer);
+            }
+            Step::Cancel(id) if self.is_live => {
+                core.handle_frame(now, ServerFrame::Cancel { envelope: cancellation_of(*id) });
             }
             Step::Query(id) if self.is_live => {
                 core.handle_frame(now, ServerFrame::Query { command_id: CommandId(*id) });
             }
             Step::Commit => {
                 if let Some((batch, records)) = self.appends.pop_front() {
+                    self.witness.is_on_disk(&records);
                     self.sim.journal.extend(records);
                     core.handle_committed(now, batch, Ok(Usage::default()));
                 }
             }
             Step::Finish => {
                 if let Some(id) = self.running.pop_front() {
-                    self.succeeded.push(id);
+                    self.witness.ends(id);
                     let outcome = ActionOutcome { success: true, message: "done".to_owned(), data: None };
                     core.handle_action_done(now, CommandId(id), outcome);
                 }
             }
-            Step::Record(id) if self.is_live && self.results.contains_key(id) => {
+            Step::Record(id) if self.is_live && self.witness.told().contains_key(id) => {
                 core.handle_frame(now, ServerFrame::ResultRecorded { command_id: CommandId(*id) });
             }
             Step::Live if !self.is_live => {
@@ -148,33 +169,21 @@ impl World {
                 self.sim.core.handle_timeout(self.sim.now);
             }
             Step::Crash => self.crash(),
-            Step::Push(_) | Step::Query(_) | Step::Record(_) | Step::Live | Step::Lose => {}
+            Step::Push(_) | Step::Query(_) | Step::Cancel(_) | Step::Record(_) | Step::Live | Step::Lose => {}
         }
         self.look();
     }
 
     fn crash(&mut self) {
         let journal = std::mem::take(&mut self.sim.journal);
-        let trust = Trust { endpoint_id: endpoint(), epoch: Epoch(3), server_key: server_key().public() };
-        let settings = Settings {
-            stream_enabled: true,
-            poll_interval: Some(Duration::from_secs(10)),
-            telemetry_interval: Duration::from_secs(15),
-        };
         let recovered = Recovered { records: journal.clone(), last_applied: None };
-        self.sim.core = Core::new(self.sim.now, 7, trust, &settings, recovered);
-        // A result that was sent but not yet on disk may be found anew, and differently.
-        self.results.retain(|told, _| {
-            journal.iter().any(
-                |record| matches!(record, Record::Finished { result, .. } if result.command_id.0 == *told),
-            )
-        });
+        self.sim.core = Core::new(self.sim.now, 7, trust(), &settings(), recovered);
+        self.witness.crash();
         self.sim.journal = journal;
         self.is_live = false;
         self.appends.clear();
         self.running.clear();
         self.posts.clear();
-        self.ran_now.clear();
     }
 
     /// Takes what the core asks for and checks it.
@@ -182,55 +191,35 @@ impl World {
         while let Some(effect) = self.sim.core.poll_effect() {
             match effect {
                 Effect::Append { batch, records, .. } => self.appends.push_back((batch, records)),
-                Effect::Run { id, .. } => self.check_run(id.0),
+                Effect::Run { id, action } => {
+                    self.witness.runs(id.0, &action);
+                    self.running.push_back(id.0);
+                }
                 Effect::Send(frame) => {
                     assert!(self.is_live, "a frame without a stream: {frame:?}");
                     if let AgentFrame::Result(result) = frame {
-                        self.check_result(result);
+                        self.witness.tells(&result);
                     }
                 }
                 Effect::Post(post) => {
                     self.posts.push_back(post.key());
                     if let Post::Result(result) = post {
-                        self.check_result(result);
+                        self.witness.tells(&result);
                     }
                 }
+                Effect::AnswerDirect { verdict, .. } => self.check_verdict(verdict),
                 Effect::Compact { .. } | Effect::ConnectStream | Effect::Poll | Effect::CollectTelemetry => {}
             }
         }
     }
 
-    fn check_run(&mut self, id: i64) {
-        assert!(!self.ran_now.contains(&id), "command {id} runs twice");
-        assert!(self.running.is_empty(), "two commands run in one lane");
-        let starts = self
-            .sim
-            .journal
-            .iter()
-            .filter(|record| matches!(record, Record::Started { id: started, .. } if started.0 == id));
-        let before = self.ran_ever.iter().filter(|ran| **ran == id).count();
-        assert!(starts.count() > before, "command {id} runs before its start is on disk");
-        assert!(before < 2, "command {id} runs a third time");
-        let newest_on_disk = self
-            .sim
-            .journal
-            .iter()
-            .filter_map(|record| match record {
-                Record::Finished { result, .. } if result.success => Some(result.command_id.0),
-                _ => None,
-            })
-            .max();
-        assert!(newest_on_disk.is_none_or(|newest| newest <= id), "{id} undoes {newest_on_disk:?}");
-        self.ran_now.push(id);
-        self.ran_ever.push(id);
-        self.running.push_back(id);
-    }
-
-    fn check_result(&mut self, result: CommandResult) {
-        let id = result.command_id.0;
-        assert!(self.results.get(&id).is_none_or(|told| *told == result), "command {id} has two results");
-        assert!(!result.success || self.succeeded.contains(&id), "command {id} did not run");
-        self.results.insert(id, result);
+    fn check_verdict(&self, verdict: DirectVerdict) {
+        let DirectVerdict::Receipt(claims) = verdict else { panic!("{verdict:?}") };
+        assert!(
+            self.sim.journal.iter().any(|record| record.command_id() == claims.command_id),
+            "command {} is receipted before it is on disk",
+            claims.command_id
+        );
     }
 
     /// A good network, a good disk and some time: everything comes to its end.
@@ -242,7 +231,7 @@ impl World {
                 self.step(&Step::Finish);
             }
             self.step(&Step::Posted { works: true });
-            for id in 1..6 {
+            for id in IDS {
                 self.step(&Step::Record(id));
             }
             self.step(&Step::Wait(1));
@@ -266,7 +255,7 @@ proptest! {
         world.come_to_rest();
         let accepted: std::collections::BTreeSet<i64> =
             world.sim.journal.iter().map(|record| record.command_id().0).collect();
-        let reported: std::collections::BTreeSet<i64> = world.results.keys().copied().collect();
+        let reported: std::collections::BTreeSet<i64> = world.witness.told().keys().copied().collect();
         prop_assert!(accepted.is_subset(&reported), "{accepted:?} {reported:?}");
     }
 

@@ -6,8 +6,16 @@ use crate::{
     live::{Link, Live},
     model::{Millis, Session},
     page::load,
-    ui::{Brand, Icon, Shape, local_time, maybe, text, theme::ThemeSwitch},
+    ui::{Brand, Icon, Shape, all, local_time, maybe, text, theme::ThemeSwitch},
 };
+
+const PAGES: [(&str, &str); 5] = [
+    ("/", "Endpoints"),
+    ("/commands", "Commands"),
+    ("/batches", "Batches"),
+    ("/schedules", "Schedules"),
+    ("/enrol", "Enrol"),
+];
 
 #[component]
 pub fn TopBar(session: Session) -> impl IntoView {
@@ -30,13 +38,15 @@ pub fn TopBar(session: Session) -> impl IntoView {
         });
     };
     let path = use_location().pathname;
-    let current = move |page: &'static str| move || (*path.read() == page).then_some("page");
+    let link = move |(page, name): (&'static str, &'static str)| {
+        let current = move || is_current(&path.read(), page).then_some("page");
+        view! { <a href=page aria-current=current>{name}</a> }.into_any()
+    };
     view! {
         <header class="topbar">
             <a class="topbar__brand" href="/" aria-label="Voltaxe Sentinel, all endpoints"><Brand/></a>
             <nav class="topbar__nav" aria-label="Main">
-                <a href="/" aria-current=current("/")>"Endpoints"</a>
-                <a href="/enrol" aria-current=current("/enrol")>"Enrol"</a>
+                {all(PAGES.map(link))}
             </nav>
             <div class="topbar__end">
                 <LiveIndicator/>
@@ -51,6 +61,11 @@ pub fn TopBar(session: Session) -> impl IntoView {
             </div>
         </header>
     }
+}
+
+/// Also for what lies below a page.
+fn is_current(path: &str, page: &str) -> bool {
+    path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || (page != "/" && rest.starts_with('/')))
 }
 
 #[component]

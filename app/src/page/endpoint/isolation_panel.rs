@@ -1,20 +1,26 @@
 use leptos::prelude::*;
 
-use super::order_dialog::{Draft, OrderDialog};
+use super::rollback::RollbackNotice;
 use crate::{
     clock::mounted,
     model::{
-        Accepted, Direction, Endpoint, Isolation, Session, State,
+        Direction, Endpoint, Isolation, Order, Rollback, State,
         endpoint::{Admission, Desired, Observed},
-        session::Allowed,
     },
-    page::{console::Announcer, session},
+    page::{
+        console::Announcer,
+        order_dialog::{Draft, OrderDialog, Sent, Target},
+        session,
+    },
     ui::{IsolationBadge, Moment, Notice, StateBadge, Tone, all, dom::effect, part, text},
 };
 
 /// The two facts, never one: what this server wants and what the host observes. And the buttons that change the first.
 #[component]
-pub fn IsolationPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
+pub fn IsolationPanel(
+    #[prop(into)] endpoint: Signal<Endpoint>,
+    rollback: RwSignal<Option<Rollback>>,
+) -> impl IntoView {
     let isolation = Memo::new(move |_| endpoint.with(Isolation::of));
     announce(endpoint, isolation);
     let draft = RwSignal::new(None::<Draft>);
@@ -22,14 +28,27 @@ pub fn IsolationPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView
     let desired = Memo::new(move |_| endpoint.with(|endpoint| endpoint.desired.clone()));
     let observed = Memo::new(move |_| endpoint.with(|endpoint| endpoint.observed.clone()));
     let takes_orders = Memo::new(move |_| endpoint.with(|endpoint| endpoint.admission == Admission::Active));
-    let open = move |order: Draft| {
+    let open = move |(direction, reason): (Direction, String)| {
         answer.set(None);
-        draft.set(Some(order));
+        let target = endpoint.with_untracked(|endpoint| Target::Host {
+            id: endpoint.id.clone(),
+            hostname: endpoint.hostname.clone(),
+        });
+        draft.set(Some(Draft::new(direction.into(), target, reason)));
     };
-    let accepted = move |(direction, accepted): (Direction, Accepted)| {
+    let on_sent = move |sent| {
         let hostname = endpoint.with_untracked(|endpoint| endpoint.hostname.clone());
-        answer.set(Some(accepted.sentence(direction, &hostname)));
+        answer.set(Some(match sent {
+            Sent::Command(order, accepted) => accepted.sentence(order, &hostname),
+            Sent::Schedule(schedule) => format!(
+                "Scheduled: {}, {}. The page Schedules lists it.",
+                schedule.title(),
+                schedule.next_words(None)
+            ),
+            Sent::Batch(_) => return,
+        }));
     };
+    let offline = Signal::derive(move || usize::from(endpoint.with(|endpoint| !endpoint.live)));
     // What was said about an order that is no more.
     effect(move || {
         if desired
@@ -61,8 +80,9 @@ pub fn IsolationPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView
                     view! { <TakesNoOrders endpoint/> }.into_any()
                 }
             })}
+            <RollbackNotice rollback/>
             <p class="isolation__answer" role="status">{text(move || answer.get().unwrap_or_default())}</p>
-            <OrderDialog endpoint draft on_accepted=Callback::new(accepted)/>
+            <OrderDialog draft offline on_sent=Callback::new(on_sent)/>
         </section>
     }
 }
@@ -71,16 +91,16 @@ pub fn IsolationPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView
 fn Buttons(
     isolation: Memo<Isolation>,
     desired: Memo<Option<Desired>>,
-    open: Callback<Draft>,
+    open: Callback<(Direction, String)>,
 ) -> impl IntoView {
     let session = StoredValue::new(session());
-    let may = move |direction| session.with_value(|session| allowed(session, direction).yes);
+    let may = move |direction| session.with_value(|session| session.may(Order::from(direction)).yes);
     let mounted = mounted();
     let main_action = Memo::new(move |_| isolation.with(Isolation::main_action));
     let press = move |_| {
         let (direction, enabled) = main_action.get_untracked();
         if enabled && may(direction) {
-            open.run(Draft::new(direction, String::new()));
+            open.run((direction, String::new()));
         }
     };
     let disabled = move || {
@@ -105,7 +125,7 @@ fn Buttons(
         };
         let reason = reason.unwrap_or_default();
         view! {
-            <button class="button" type="button" on:click=move |_| open.run(Draft::new(direction, reason.clone()))>
+            <button class="button" type="button" on:click=move |_| open.run((direction, reason.clone()))>
                 {name}
             </button>
         }
@@ -116,7 +136,7 @@ fn Buttons(
             <button
                 type="button" on:click=press disabled=move || !mounted.get()
                 aria-disabled=disabled
-                class=move || format!("button button--big button--{}", main_action.get().0.tone())
+                class=move || format!("button button--big button--{}", Order::from(main_action.get().0).tone())
             >
                 {text(move || format!("{} Endpoint", main_action.get().0.verb()))}
             </button>
@@ -125,7 +145,7 @@ fn Buttons(
         <p class="muted isolation__refusal">
             {text(move || {
                 let direction = main_action.get().0;
-                session.with_value(|session| refusal(session, direction)).unwrap_or_default()
+                session.with_value(|session| session.refusal(session.may(direction.into()))).unwrap_or_default()
             })}
         </p>
     }
@@ -176,18 +196,6 @@ fn ObservedFact(observed: Option<Observed>) -> impl IntoView {
         }
         .into_any(),
     }
-}
-
-fn allowed(session: &Session, direction: Direction) -> Allowed {
-    match direction {
-        Direction::Isolate => session.isolate,
-        Direction::Restore => session.restore,
-    }
-}
-
-fn refusal(session: &Session, direction: Direction) -> Option<String> {
-    let Allowed { yes, needs } = allowed(session, direction);
-    (!yes).then(|| format!("This needs the role {needs}; you are signed in as {}.", session.role))
 }
 
 /// Says the new state, not each tick of its age.

@@ -1,17 +1,34 @@
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 
 use super::put;
 use crate::{
     api,
-    error::ApiError,
-    model::{Command, State, command::Step},
-    page::{problem, session},
+    model::{
+        Command, State,
+        command::{Recall, Step},
+    },
+    page::{
+        ask::{Ask, Asked, Load, More},
+        session,
+    },
     ui::{Item, Moment, StateBadge, all, list, maybe},
 };
 
 /// The endpoint's commands, newest first, each with its steps.
 #[component]
-pub fn Timeline(commands: RwSignal<Vec<Command>>) -> impl IntoView {
+pub fn Timeline(
+    commands: RwSignal<Vec<Command>>,
+    older: RwSignal<Option<i64>>,
+    endpoint_id: String,
+) -> impl IntoView {
+    let load: Load = Callback::new(move |before| {
+        let id = endpoint_id.clone();
+        Box::pin(async move {
+            let found = api::commands_of_endpoint(id, Some(before)).await?;
+            commands.try_update(|commands| commands.extend(found.rows));
+            Ok(found.next)
+        }) as _
+    });
     let entries = move || {
         let entry = |command: Command| {
             Item::new(version(&command), move || {
@@ -30,73 +47,67 @@ pub fn Timeline(commands: RwSignal<Vec<Command>>) -> impl IntoView {
                     .then(|| view! { <p class="muted">"No command was sent to this host yet."</p> }.into_any())
             })}
             <ol class="timeline">{list(entries)}</ol>
+            <More name="Load older commands" next=older load/>
         </section>
     }
 }
 
 /// Changes with everything that changes in a command's life.
 fn version(command: &Command) -> String {
-    format!("{} {} {}", command.id, command.state.word(), command.steps().len())
+    let Command { id, attempt, state, .. } = command;
+    format!("{id} {attempt} {} {}", state.word(), command.steps().len())
 }
 
 #[component]
 fn Entry(command: Command, commands: RwSignal<Vec<Command>>) -> impl IntoView {
     let id = command.id;
-    let can_cancel = command.state == State::Pending && session().cancel.yes;
-    let (error, busy) = (RwSignal::new(None::<ApiError>), RwSignal::new(false));
-    let cancel = move |_| {
-        if busy.get_untracked() {
-            return;
-        }
-        busy.set(true);
-        spawn_local(async move {
-            match api::cancel_command(id).await {
-                Ok(cancelled) => put(commands, cancelled),
-                Err(problem) => {
-                    error.try_set(Some(problem));
-                    busy.try_set(false);
-                }
-            }
-        });
-    };
-    let details = [
-        command.channel.as_ref().map(|channel| format!("by {channel}")),
-        (command.attempt > 1).then(|| format!("attempt {}", command.attempt)),
-        command.cancelled_by.as_ref().map(|name| format!("cancelled by {name}")),
-    ];
-    let details = details.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let title_id = format!("command-{id}");
     view! {
-            <li class="entry" aria-labelledby=title_id.clone()>
-                <div class="entry__head">
-                    <h3 id=title_id.clone()>{command.title()} " " <span class="entry__id mono">{format!("#{id}")}</span></h3>
-                    <StateBadge state=command.state/>
-                    <span class="entry__details">{details}</span>
-                </div>
-                <p class="entry__why">
-                    <b>{command.created_by.clone()}</b> ": " <q>{command.reason.clone()}</q>
-                </p>
-                {command.message.clone().map(|message| view! { <p class="entry__result">{message}</p> }.into_any())}
-                <ol class="entry__steps" aria-label="Steps">
-                    {all(command.steps().into_iter().map(|step| view! { <StepLine step/> }.into_any()))}
-                </ol>
-                {(command.state == State::Pending)
-                    .then(|| view! { <p class="entry__expires muted">"Expires at " <Moment at=command.expires_at relative=false/></p> }.into_any())}
-                {can_cancel
-                    .then(|| {
-                        view! {
-                            <button
-                                class="button button--small" type="button" on:click=cancel
-                                aria-disabled=move || busy.get().then_some("true")
-                            >
-                                {format!("Cancel command {id}")}
-                            </button>
-                        }
-    .into_any()
-                    })}
-                {problem(error)}
-            </li>
-        }
+        <li class="entry" aria-labelledby=title_id.clone()>
+            <div class="entry__head">
+                <h3 id=title_id.clone()>{command.title().to_owned()} " " <span class="entry__id mono">{format!("#{id}")}</span></h3>
+                <StateBadge state=command.state/>
+                <span class="entry__details">{command.details()}</span>
+                {command.batch_id.as_ref().map(|id| view! { <a href=format!("/batches/{id}")>"Batch"</a> }.into_any())}
+            </div>
+            <p class="entry__why">
+                <b>{command.created_by.clone()}</b> ": " <q>{command.reason.clone()}</q>
+            </p>
+            {command.message.clone().map(|message| view! { <p class="entry__result">{message}</p> }.into_any())}
+            <ol class="entry__steps" aria-label="Steps">
+                {all(command.steps().into_iter().map(|step| view! { <StepLine step/> }.into_any()))}
+            </ol>
+            {command.recall_answer().map(|answer| view! { <p>{answer}</p> }.into_any())}
+            {(command.state == State::Pending)
+                .then(|| view! { <p class="entry__expires muted">"Expires at " <Moment at=command.expires_at relative=false/></p> }.into_any())}
+            {command.recall().map(|recall| view! { <Cancel id recall commands/> }.into_any())}
+        </li>
+    }
+}
+
+#[component]
+fn Cancel(id: i64, recall: Recall, commands: RwSignal<Vec<Command>>) -> impl IntoView {
+    let session = session();
+    let refusal = session.refusal(session.cancel);
+    let (name, about) = match recall {
+        Recall::Certain => (format!("Cancel command {id}"), "It was not handed out: cancelling is certain."),
+        Recall::Asked => (
+            format!("Ask to cancel command {id}"),
+            "It was handed out: the host is asked, and answers whether it was in time.",
+        ),
+    };
+    let ask = Callback::new(move |()| {
+        Box::pin(async move {
+            put(commands, api::cancel_command(id).await?);
+            Ok(())
+        }) as Asked
+    });
+    view! {
+        <div class="asks">
+            <Ask name refusal=refusal.clone() ask/>
+            <span class="muted">{refusal.unwrap_or_else(|| about.to_owned())}</span>
+        </div>
+    }
 }
 
 #[component]

@@ -1,6 +1,10 @@
 use leptos::prelude::*;
 
-use crate::model::{Connection, Endpoint, Isolation, isolation::Group};
+use crate::model::{
+    Connection, Endpoint, Isolation,
+    endpoint::Admission,
+    isolation::Group,
+};
 
 /// Which part of the fleet the table shows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,7 +49,39 @@ impl Part {
     }
 }
 
-type Entry = (String, ArcRwSignal<Endpoint>);
+/// One endpoint, and whether it is ticked.
+#[derive(Clone)]
+pub struct Entry {
+    pub id: String,
+    pub endpoint: ArcRwSignal<Endpoint>,
+    pub ticked: ArcRwSignal<bool>,
+}
+
+impl PartialEq for Entry {
+    /// An endpoint keeps its signals for as long as it is in the fleet.
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Entry {
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
+            id: endpoint.id.clone(),
+            endpoint: ArcRwSignal::new(endpoint),
+            ticked: ArcRwSignal::new(false),
+        }
+    }
+
+    /// Reactive. What takes no orders cannot be selected.
+    pub fn is_selectable(&self) -> bool {
+        self.endpoint.read().admission == Admission::Active
+    }
+
+    fn is_selected(&self) -> bool {
+        self.ticked.get() && self.is_selectable()
+    }
+}
 
 /// All endpoints, each a signal of its own: a change of one draws one row.
 #[derive(Clone, Copy)]
@@ -53,53 +89,53 @@ pub struct Fleet(RwSignal<Vec<Entry>>);
 
 impl Fleet {
     pub fn new(endpoints: Vec<Endpoint>) -> Self {
-        Self(RwSignal::new(endpoints.into_iter().map(entry).collect()))
+        Self(RwSignal::new(endpoints.into_iter().map(Entry::new).collect()))
     }
 
     pub fn put(self, endpoint: Endpoint) {
         let known = self.0.try_with_untracked(|entries| {
-            entries.iter().find(|(id, _)| *id == endpoint.id).map(|(_, signal)| signal.clone())
+            entries.iter().find(|entry| entry.id == endpoint.id).map(|entry| entry.endpoint.clone())
         });
         match known {
             Some(Some(signal)) => signal.set(endpoint),
             Some(None) => self.0.update(|entries| {
-                let place = entries.partition_point(|(id, signal)| {
-                    let other = signal.read_untracked();
-                    (&other.hostname, id) < (&endpoint.hostname, &endpoint.id)
+                let place = entries.partition_point(|entry| {
+                    let other = entry.endpoint.read_untracked();
+                    (&other.hostname, &entry.id) < (&endpoint.hostname, &endpoint.id)
                 });
-                entries.insert(place, entry(endpoint));
+                entries.insert(place, Entry::new(endpoint));
             }),
             // The page is gone.
             None => {}
         }
     }
 
-    /// Keeps the signals, and so the rows, of the endpoints that stay.
+    /// Keeps the signals, and so the rows and their ticks, of the endpoints that stay.
     pub fn replace(self, endpoints: Vec<Endpoint>) {
         let Some(old) = self.0.try_get_untracked() else { return };
         let entries = endpoints
             .into_iter()
-            .map(|endpoint| match old.iter().find(|(id, _)| *id == endpoint.id) {
-                Some((id, signal)) => {
-                    if *signal.read_untracked() != endpoint {
-                        signal.set(endpoint);
+            .map(|endpoint| match old.iter().find(|entry| entry.id == endpoint.id) {
+                Some(entry) => {
+                    if *entry.endpoint.read_untracked() != endpoint {
+                        entry.endpoint.set(endpoint);
                     }
-                    (id.clone(), signal.clone())
+                    entry.clone()
                 }
-                None => entry(endpoint),
+                None => Entry::new(endpoint),
             })
             .collect();
         self.0.set(entries);
     }
 
-    /// Reactive, as all below.
+    /// Reactive, as all below but for `select_matching`.
     pub fn matching(self, filter: &str, show: Part) -> Vec<Entry> {
         let needle = filter.trim().to_ascii_lowercase();
         self.0.with(|entries| {
             entries
                 .iter()
-                .filter(|(_, signal)| {
-                    let endpoint = signal.read();
+                .filter(|entry| {
+                    let endpoint = entry.endpoint.read();
                     show.includes(&endpoint) && (needle.is_empty() || endpoint.matches(&needle))
                 })
                 .cloned()
@@ -107,8 +143,34 @@ impl Fleet {
         })
     }
 
+    /// Ids and names.
+    pub fn selected(self) -> Vec<(String, String)> {
+        self.0.with(|entries| {
+            let selected = entries.iter().filter(|entry| entry.is_selected());
+            selected.map(|entry| (entry.id.clone(), entry.endpoint.read().hostname.clone())).collect()
+        })
+    }
+
+    pub fn selected_offline(self) -> usize {
+        self.0.with(|entries| {
+            entries.iter().filter(|entry| entry.is_selected() && !entry.endpoint.read().live).count()
+        })
+    }
+
+    pub fn all_are_selected(self, filter: &str, show: Part) -> bool {
+        let mut shown = self.matching(filter, show);
+        shown.retain(Entry::is_selectable);
+        !shown.is_empty() && shown.iter().all(|entry| entry.ticked.get())
+    }
+
+    pub fn select_matching(self, filter: &str, show: Part, ticked: bool) {
+        for entry in untrack(|| self.matching(filter, show)) {
+            entry.ticked.set(ticked && untrack(|| entry.is_selectable()));
+        }
+    }
+
     pub fn count(self, show: Part) -> usize {
-        self.0.with(|entries| entries.iter().filter(|(_, signal)| show.includes(&signal.read())).count())
+        self.0.with(|entries| entries.iter().filter(|entry| show.includes(&entry.endpoint.read())).count())
     }
 
     pub fn len(self) -> usize {
@@ -118,8 +180,4 @@ impl Fleet {
     pub fn is_empty(self) -> bool {
         self.0.with(Vec::is_empty)
     }
-}
-
-fn entry(endpoint: Endpoint) -> Entry {
-    (endpoint.id.clone(), ArcRwSignal::new(endpoint))
 }

@@ -1,18 +1,28 @@
 use leptos::prelude::*;
 
+use super::fleet::Entry;
 use crate::{
     model::Endpoint,
     ui::{Ago, ConnectionBadge, IsolationBadge},
 };
 
 #[component]
-pub fn Row(endpoint: ArcRwSignal<Endpoint>) -> impl IntoView {
-    let endpoint = RwSignal::from(endpoint);
+pub fn Row(entry: Entry) -> impl IntoView {
+    let endpoint = RwSignal::from(entry.endpoint.clone());
+    let ticked = RwSignal::from(entry.ticked.clone());
+    let is_selectable = Memo::new(move |_| entry.is_selectable());
     let fact = move |get: fn(&Endpoint) -> String| Memo::new(move |_| endpoint.with(get));
     let last_seen = Memo::new(move |_| endpoint.with(|endpoint| endpoint.last_seen_at));
     let href = endpoint.with_untracked(|endpoint| format!("/endpoints/{}", endpoint.id));
     view! {
         <tr class="row" role="row">
+            <td role="cell" class="row__tick">
+                <input
+                    class="tick" type="checkbox" disabled=move || !is_selectable.get()
+                    aria-label=move || endpoint.with(|endpoint| format!("Select {}", endpoint.hostname))
+                    prop:checked=move || ticked.get() on:change=move |event| ticked.set(event_target_checked(&event))
+                />
+            </td>
             <th scope="row" role="rowheader" data-label="Host">
                 <a class="row__link" href=href>{fact(|endpoint| endpoint.hostname.clone())}</a>
             </th>

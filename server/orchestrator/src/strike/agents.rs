@@ -1,16 +1,22 @@
 //! What agents say.
 
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
 use chrono::{DateTime, Utc};
 use voltaxe_protocol::{
-    CommandId, CommandResult, EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof,
-    Envelope, HelloClaims, IsolationOutcome, PayloadType, PublicKey, RefusalReason, ServerFrame, Telemetry,
+    EndpointId, Epoch, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope, HelloClaims, PayloadType,
+    PublicKey, RefusalReason, ServerFrame, Telemetry,
 };
-use voltaxe_store::{AuditEntry, EnrolOutcome, NewEndpoint, RecordedResult};
+use voltaxe_store::{AuditEntry, EnrolOutcome, NewEndpoint, NewTelemetry};
 
 use super::{StreamHandle, Strike};
 use crate::{
     StrikeError, bounds, enrolment,
-    model::{Channel, CommandRecord, EndpointStatus},
+    model::EndpointStatus,
 };
 
 /// Why an agent is turned away. Its key stays good: it keeps it and tries again later.
@@ -29,18 +35,18 @@ pub enum AgentError {
     Strike(#[from] StrikeError),
 }
 
+/// What is remembered of an active endpoint, so that its messages are checked without the database. The key is kept
+/// unpacked: that is a fifth of what a check costs.
+pub(super) struct KnownAgent {
+    key: PublicKey,
+    hostname: String,
+    epoch: Epoch,
+}
+
 impl From<voltaxe_store::StoreError> for AgentError {
     fn from(error: voltaxe_store::StoreError) -> Self {
         Self::Strike(error.into())
     }
-}
-
-/// What became of a result.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ResultOutcome {
-    Recorded(CommandRecord),
-    /// It was final before; the first result stands.
-    AlreadyFinal(CommandRecord),
 }
 
 impl Strike {
@@ -70,11 +76,13 @@ impl Strike {
             agent_version: &proof.agent_version,
             host: &proof.host,
         };
-        let (epoch, status) = match self.inner.store.enrol(&enrolment::hash(&proof.token), &new, now).await? {
+        let (epoch, status) = match self.store().enrol(&enrolment::hash(&proof.token), &new, now).await? {
             EnrolOutcome::Enrolled { epoch, status } => (epoch, status),
             EnrolOutcome::TokenInvalid => return Err(AgentError::EnrolmentTokenInvalid),
             EnrolOutcome::KeyKnown => return Err(AgentError::KeyKnown),
         };
+        // The name may have been another's.
+        self.names().remove(&proof.hostname);
         self.changed(&id);
         let grant = EnrolmentGrant {
             endpoint_id: id,
@@ -85,21 +93,50 @@ impl Strike {
             awaiting_approval: status == EndpointStatus::AwaitingApproval,
         };
         Ok(EnrolResponse {
-            server_key: self.inner.key.public().to_base64(),
-            envelope: Envelope::seal(PayloadType::EnrolmentGrant, &grant, &self.inner.key),
+            server_key: self.public_key().to_base64(),
+            envelope: Envelope::seal(PayloadType::EnrolmentGrant, &grant, self.key()),
         })
     }
 
-    /// The key of an endpoint that may speak, by its id.
+    /// The key of an endpoint that may speak, by its id. From memory; [`Strike::recheck_agents`] keeps that true.
     pub async fn agent_key(&self, id: &EndpointId) -> Result<PublicKey, AgentError> {
-        let known =
-            self.inner.store.endpoint_key(id).await?.ok_or_else(|| refused(RefusalReason::NotEnrolled))?;
+        Ok(self.known_agent(id).await?.key.clone())
+    }
+
+    async fn known_agent(&self, id: &EndpointId) -> Result<Arc<KnownAgent>, AgentError> {
+        if let Some(known) = self.keys().get(id) {
+            return Ok(Arc::clone(known));
+        }
+        let known = self.store().endpoint_key(id).await?.ok_or_else(|| refused(RefusalReason::NotEnrolled))?;
         match known.status {
             EndpointStatus::Active => {}
             EndpointStatus::AwaitingApproval => return Err(refused(RefusalReason::AwaitingApproval)),
             EndpointStatus::Revoked => return Err(refused(RefusalReason::Revoked)),
         }
-        PublicKey::from_bytes(&known.public_key).map_err(|_| refused(RefusalReason::NotEnrolled))
+        let key = PublicKey::from_bytes(&known.public_key).map_err(|_| refused(RefusalReason::NotEnrolled))?;
+        let known = Arc::new(KnownAgent { key, hostname: known.hostname, epoch: known.epoch });
+        self.keys().insert(id.clone(), Arc::clone(&known));
+        Ok(known)
+    }
+
+    /// Forgets the keys of endpoints that may not speak any more, and ends their streams. Another process may have revoked
+    /// them: call it every few seconds.
+    pub(super) async fn recheck_agents(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
+        let known: Vec<EndpointId> = self.keys().keys().cloned().collect();
+        for endpoint in self.store().inactive_of(&known).await? {
+            self.keys().remove(&endpoint);
+            self.names().retain(|_, id| *id != endpoint);
+            self.delivery().forget(&endpoint, now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn keys(&self) -> MutexGuard<'_, HashMap<EndpointId, Arc<KnownAgent>>> {
+        self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn names(&self) -> MutexGuard<'_, HashMap<String, EndpointId>> {
+        self.inner.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers a stream's hello. `claimed`: who the agent says it is, from the payload before it is verified.
@@ -110,22 +147,20 @@ impl Strike {
         nonce: &str,
         now: DateTime<Utc>,
     ) -> Result<StreamHandle, AgentError> {
-        let key = self.agent_key(claimed).await?;
+        let known = self.known_agent(claimed).await?;
         let claims: HelloClaims =
-            hello.open(PayloadType::Hello, &key).map_err(|_| refused(RefusalReason::BadSignature))?;
+            hello.open(PayloadType::Hello, &known.key).map_err(|_| refused(RefusalReason::BadSignature))?;
         let is_for_us = claims.nonce == nonce
             && &claims.endpoint_id == claimed
-            && claims.server_key == self.inner.key.public().fingerprint();
+            && claims.server_key == self.public_key().fingerprint();
         if !is_for_us {
             return Err(refused(RefusalReason::BadSignature));
         }
-        let known = self.inner.store.endpoint_key(claimed).await?;
-        let known = known.ok_or_else(|| refused(RefusalReason::NotEnrolled))?;
         if known.epoch != claims.epoch {
             return Err(refused(RefusalReason::WrongEpoch));
         }
         let version: String = claims.agent_version.chars().take(64).collect();
-        if !self.inner.store.join(claimed, claims.join_counter, &version, now).await? {
+        if !self.store().join(claimed, claims.join_counter, &version, now).await? {
             let hostname = &known.hostname;
             tracing::error!(
                 endpoint = %claimed,
@@ -138,137 +173,46 @@ impl Strike {
                 endpoint: Some((claimed, hostname)),
                 ..AuditEntry::default()
             };
-            self.inner.store.audit(entry, now).await?;
+            self.store().audit(entry, now).await?;
             return Err(refused(RefusalReason::ClonedKey));
         }
         let number = u64::try_from(claims.join_counter).unwrap_or_default();
-        let handle = self.inner.registry.connect(claimed, number, now);
+        let handle = self.delivery().connect(claimed, number, now);
         let interval = self.inner.config.telemetry_interval_seconds;
-        self.inner.registry.push(claimed, ServerFrame::Welcome { telemetry_interval_seconds: interval });
+        self.delivery().shared().registry.push(claimed, ServerFrame::Welcome { telemetry_interval_seconds: interval });
         self.changed(claimed);
         Ok(handle)
     }
 
     /// The socket is gone.
-    pub fn close_stream(&self, handle: &StreamHandle) {
-        if self.inner.registry.disconnect(handle) {
+    pub fn close_stream(&self, handle: &StreamHandle, now: DateTime<Utc>) {
+        if self.delivery().shared().registry.disconnect(handle, now) {
             self.changed(&handle.endpoint);
         }
     }
 
-    /// The agent has the command on its disk.
-    pub async fn receipt(
-        &self,
-        endpoint: &EndpointId,
-        id: CommandId,
-        channel: Channel,
-        now: DateTime<Utc>,
-    ) -> Result<(), AgentError> {
-        self.inner.registry.saw_message(endpoint, now);
-        if let Some(record) = self.inner.store.record_receipt(endpoint, id, channel, now).await? {
-            self.announce(&record);
-        }
-        Ok(())
-    }
-
-    /// The agent does not have a command that it once acknowledged (its journal was damaged): it is offered again.
-    pub async fn not_known(
-        &self,
-        endpoint: &EndpointId,
-        id: CommandId,
-        now: DateTime<Utc>,
-    ) -> Result<(), AgentError> {
-        self.inner.registry.saw_message(endpoint, now);
-        if let Some(record) = self.inner.store.take_receipt_back(endpoint, id).await? {
-            tracing::warn!(%endpoint, command_id = id.0, "{endpoint} has lost command {id}; it is offered again");
-            self.announce(&record);
-            self.offer_on_stream(endpoint, false, now).await?;
-        }
-        Ok(())
-    }
-
-    /// The agent has begun with it.
-    pub async fn started(
-        &self,
-        endpoint: &EndpointId,
-        id: CommandId,
-        now: DateTime<Utc>,
-    ) -> Result<(), AgentError> {
-        self.inner.registry.saw_message(endpoint, now);
-        if let Some(record) = self.inner.store.record_started(endpoint, id, now).await? {
-            self.announce(&record);
-        }
-        Ok(())
-    }
-
-    /// Puts a result on disk. After this answer the agent may forget it.
-    pub async fn result(
-        &self,
-        endpoint: &EndpointId,
-        mut result: CommandResult,
-        channel: Channel,
-        now: DateTime<Utc>,
-    ) -> Result<ResultOutcome, AgentError> {
-        self.inner.registry.saw_message(endpoint, now);
-        let observed = result
-            .data
-            .as_ref()
-            .and_then(|data| serde_json::from_value::<IsolationOutcome>(data.clone()).ok())
-            .map(|outcome| outcome.observation);
-        bounds::result(&mut result);
-        let recorded =
-            self.inner.store.record_result(endpoint, &result, observed.as_ref(), channel, now).await?;
-        match recorded {
-            RecordedResult::Recorded(record) => {
-                self.announce(&record);
-                Ok(ResultOutcome::Recorded(record))
-            }
-            RecordedResult::AlreadyFinal(record) => {
-                self.note_late_result(&record, &result, now).await?;
-                Ok(ResultOutcome::AlreadyFinal(record))
-            }
-            RecordedResult::Unknown => Err(StrikeError::UnknownCommand(result.command_id).into()),
-        }
-    }
-
-    /// A second result that says something else is kept in the audit log.
-    async fn note_late_result(
-        &self,
-        record: &CommandRecord,
-        result: &CommandResult,
-        now: DateTime<Utc>,
-    ) -> Result<(), AgentError> {
-        let stood = record.result.as_ref().and_then(|kept| kept.get("success")).and_then(|s| s.as_bool());
-        if stood == Some(result.success) {
-            return Ok(());
-        }
-        let entry = AuditEntry {
-            actor: "agent",
-            action: "command.late_result",
-            endpoint: Some((&record.endpoint_id, &record.hostname)),
-            command_id: Some(record.id),
-            reason: Some(&result.message),
-            detail: Some(serde_json::json!({ "success": result.success, "stands": record.status.as_str() })),
-        };
-        Ok(self.inner.store.audit(entry, now).await?)
-    }
-
+    /// `peer`: where the message came from, when that is known to be the agent itself.
     pub async fn telemetry(
         &self,
         endpoint: &EndpointId,
         mut telemetry: Telemetry,
+        peer: Option<IpAddr>,
         now: DateTime<Utc>,
     ) -> Result<(), AgentError> {
-        self.inner.registry.saw_message(endpoint, now);
+        self.saw(endpoint, now);
+        if let Some(peer) = peer {
+            self.delivery().shared().registry.advertise(endpoint, peer, telemetry.agent.direct_port);
+        }
         bounds::telemetry(&mut telemetry);
-        self.inner.store.record_telemetry(endpoint, &telemetry, now).await?;
+        let message = NewTelemetry { endpoint_id: endpoint.clone(), telemetry, at: now };
+        self.inner.telemetry.submit(message).await?;
         self.changed(endpoint);
         Ok(())
     }
 
     /// Any other sign of life.
     pub fn saw(&self, endpoint: &EndpointId, now: DateTime<Utc>) {
-        self.inner.registry.saw_message(endpoint, now);
+        self.delivery().shared().registry.saw_message(endpoint, now);
     }
 }
 

@@ -1,24 +1,26 @@
 //! What operators ask for.
 
-use chrono::{DateTime, Utc};
-use voltaxe_protocol::{
-    Command, CommandId, CommandState, EndpointId, EnrolString, NetworkIsolate, NetworkRestore,
-};
-use voltaxe_store::{AuditEntry, Enqueue, NewCommand};
+use std::time::Duration;
 
-use super::{Request, Strike, Target};
+use chrono::{DateTime, Utc};
+use tokio::time::timeout;
+use voltaxe_protocol::{CommandId, CommandState, EndpointId, EnrolString};
+use voltaxe_store::{AuditEntry, Cancel, Enqueue};
+
+use super::{Order, Request, Strike, Target};
 use crate::{
     StrikeError,
-    authority::{Permit, may},
+    authority::{Operator, Permit, may},
+    delivery::Enqueued,
     enrolment,
-    events::Change,
     model::{
-        Accepted, CommandRecord, EndpointRecord, EndpointView, EnrolmentTokenRecord, IsolationDirection,
-        Method,
+        Accepted, CommandRecord, EndpointRecord, EndpointView, EnrolmentTokenRecord, Method, RateLimit,
     },
 };
 
-const REASON_CHARS: std::ops::RangeInclusive<usize> = 3..=500;
+/// How long a click's answer waits for the receipt, so that it can name the channel that got it. A call may take longer:
+/// the page then learns of it as it learns of everything.
+const RECEIPT_WITHIN: Duration = Duration::from_millis(750);
 const LABEL_CHARS: usize = 100;
 const TOKEN_USES: std::ops::RangeInclusive<i32> = 1..=1000;
 const COMMANDS_AT_ONCE: i64 = 500;
@@ -30,7 +32,7 @@ impl Strike {
         _permit: &Permit<may::View>,
         now: DateTime<Utc>,
     ) -> Result<Vec<EndpointView>, StrikeError> {
-        let records = self.inner.store.endpoints().await?;
+        let records = self.store().endpoints().await?;
         Ok(records.into_iter().map(|record| self.view(record, now)).collect())
     }
 
@@ -40,17 +42,28 @@ impl Strike {
         id: &EndpointId,
         now: DateTime<Utc>,
     ) -> Result<Option<EndpointView>, StrikeError> {
-        Ok(self.inner.store.endpoint(id).await?.map(|record| self.view(record, now)))
+        Ok(self.store().endpoint(id).await?.map(|record| self.view(record, now)))
     }
 
-    /// The newest `limit` commands of an endpoint, newest first; at most 500.
+    /// An endpoint's commands, newest first, those older than `before`; at most 500.
     pub async fn commands_of(
         &self,
         _permit: &Permit<may::View>,
         id: &EndpointId,
+        before: Option<CommandId>,
         limit: i64,
     ) -> Result<Vec<CommandRecord>, StrikeError> {
-        Ok(self.inner.store.commands_of(id, limit.clamp(1, COMMANDS_AT_ONCE)).await?)
+        Ok(self.store().commands_of(id, before, limit.clamp(1, COMMANDS_AT_ONCE)).await?)
+    }
+
+    /// Everybody's commands, newest first, those older than `before`; at most 500.
+    pub async fn commands(
+        &self,
+        _permit: &Permit<may::View>,
+        before: Option<CommandId>,
+        limit: i64,
+    ) -> Result<Vec<CommandRecord>, StrikeError> {
+        Ok(self.store().commands(before, limit.clamp(1, COMMANDS_AT_ONCE)).await?)
     }
 
     pub async fn command(
@@ -58,57 +71,110 @@ impl Strike {
         _permit: &Permit<may::View>,
         id: CommandId,
     ) -> Result<CommandRecord, StrikeError> {
-        self.inner.store.command(id).await?.ok_or(StrikeError::UnknownCommand(id))
+        self.store().command(id).await?.ok_or(StrikeError::UnknownCommand(id))
     }
 
-    /// Cuts a host off the network. Answered when the command is on disk; a host that is isolated or isolating answers
-    /// with the command that did it.
-    pub async fn isolate(
+    /// Tells one host to do something. Answered when the command is on disk and, if it went out at once, when its receipt
+    /// is there or a moment has passed. A host that is isolated or isolating answers a second isolate with the command
+    /// that did it.
+    pub async fn order(
         &self,
-        permit: &Permit<may::Isolate>,
+        operator: &Operator,
+        order: Order,
         request: Request,
         now: DateTime<Utc>,
     ) -> Result<Accepted, StrikeError> {
-        let reason = checked_reason(&request.reason)?;
-        let command = Command::NetworkIsolate(NetworkIsolate { reason: reason.clone() });
-        self.order(&permit.operator().username, IsolationDirection::Isolate, &command, request, reason, now)
-            .await
+        operator.must(order.action())?;
+        let draft = self.draft(order, &request.reason, request.options, now)?;
+        let mut endpoint = self.resolve(&request.target).await?;
+        let mut new = draft.for_endpoint(endpoint.clone(), &operator.username);
+        new.idempotency_key = request.idempotency_key;
+        let mut enqueued = self.delivery().enqueue(new.clone(), now).await?;
+        if let (Enqueue::NoSuchEndpoint, Target::Hostname(name)) = (&enqueued.outcome, &request.target) {
+            // The name was remembered from before the host was enrolled anew.
+            self.names().remove(name);
+            endpoint = self.resolve(&request.target).await?;
+            new.endpoint_id = endpoint.clone();
+            enqueued = self.delivery().enqueue(new, now).await?;
+        }
+        let Enqueued { outcome, receipt, pushed } = enqueued;
+        match outcome {
+            Enqueue::New(record) => {
+                let received = match receipt {
+                    Some(receipt) => timeout(RECEIPT_WITHIN, receipt).await.ok().and_then(Result::ok),
+                    None => None,
+                };
+                Ok(Accepted {
+                    command_id: record.id,
+                    status: if received.is_some() { CommandState::Delivered } else { record.status },
+                    method: received.or(pushed).map_or(Method::Polling, Method::from),
+                    existing: false,
+                })
+            }
+            Enqueue::Repeated(record) | Enqueue::AlreadyWanted(record) => Ok(Accepted {
+                command_id: record.id,
+                status: record.status,
+                method: self.method_of(&record),
+                existing: true,
+            }),
+            Enqueue::KeyReused => Err(StrikeError::Invalid {
+                field: "idempotency_key",
+                problem: "was used for another command; make a new one for a new click".to_owned(),
+            }),
+            Enqueue::NoSuchEndpoint => self.explain_missing(&endpoint).await,
+        }
     }
 
-    /// Gives a host its network back.
-    pub async fn restore(
-        &self,
-        permit: &Permit<may::Restore>,
-        request: Request,
-        now: DateTime<Utc>,
-    ) -> Result<Accepted, StrikeError> {
-        let reason = checked_reason(&request.reason)?;
-        let command = Command::NetworkRestore(NetworkRestore { reason: reason.clone() });
-        self.order(&permit.operator().username, IsolationDirection::Restore, &command, request, reason, now)
-            .await
-    }
-
-    /// Takes back a command that no agent can have: one that was never handed out.
+    /// Takes a command back. Final at once when nobody can have it; else the host is asked, and the record says so until it
+    /// has answered.
     pub async fn cancel(
         &self,
         permit: &Permit<may::CancelCommand>,
         id: CommandId,
         now: DateTime<Utc>,
     ) -> Result<CommandRecord, StrikeError> {
-        let by = &permit.operator().username;
-        if let Some(record) = self.inner.store.cancel(id, by, now).await? {
-            self.announce(&record);
-            return Ok(record);
-        }
-        match self.inner.store.command(id).await? {
-            None => Err(StrikeError::UnknownCommand(id)),
-            Some(record) if record.status.is_final() => {
+        match self.delivery().cancel(id, &permit.operator().username, now).await? {
+            Cancel::Cancelled(record) | Cancel::Requested(record) => Ok(record),
+            Cancel::AlreadyFinal(record) => {
                 Err(StrikeError::Conflict(format!("command {id} is {} already", record.status)))
             }
-            Some(_) => Err(StrikeError::Conflict(format!(
-                "command {id} was handed to the host and may be running; undo it with the opposite command"
-            ))),
+            Cancel::Unknown => Err(StrikeError::UnknownCommand(id)),
         }
+    }
+
+    /// All rate limits, with what is in their buckets.
+    pub async fn rate_limits(
+        &self,
+        _permit: &Permit<may::View>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<RateLimit>, StrikeError> {
+        Ok(self.store().rate_limits(now).await?)
+    }
+
+    /// Sets how many commands of a kind (`*`: of all kinds together) go out a minute, and how many at once.
+    pub async fn set_rate_limit(
+        &self,
+        permit: &Permit<may::ManageRateLimits>,
+        kind: &str,
+        per_minute: f64,
+        burst: i32,
+        now: DateTime<Utc>,
+    ) -> Result<(), StrikeError> {
+        check_rate_limit(kind, per_minute, burst)?;
+        self.store().set_rate_limit(kind, per_minute, burst, &permit.operator().username, now).await?;
+        self.delivery().sweep(now).await
+    }
+
+    pub async fn remove_rate_limit(
+        &self,
+        permit: &Permit<may::ManageRateLimits>,
+        kind: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StrikeError> {
+        if !self.store().remove_rate_limit(kind, &permit.operator().username, now).await? {
+            return Err(StrikeError::NotFound(format!("there is no rate limit for {kind:?}")));
+        }
+        self.delivery().sweep(now).await
     }
 
     /// A string that lets `uses` hosts enrol within the hour. It is shown once: only its hash is kept.
@@ -158,69 +224,28 @@ impl Strike {
             .await?;
         let string = EnrolString {
             token,
-            server_key: self.inner.key.public().fingerprint(),
+            server_key: self.public_key().fingerprint(),
             server_url: self.inner.config.agent_url.clone(),
         };
         Ok((string, record))
     }
 
-    async fn order(
-        &self,
-        by: &str,
-        direction: IsolationDirection,
-        command: &Command,
-        request: Request,
-        reason: String,
-        now: DateTime<Utc>,
-    ) -> Result<Accepted, StrikeError> {
-        let endpoint = self.resolve(request.target).await?;
-        let params = serde_json::to_value(command)
-            .ok()
-            .and_then(|mut value| value.get_mut("params").map(serde_json::Value::take))
-            .unwrap_or_default();
-        let new = NewCommand {
-            endpoint_id: &endpoint,
-            direction,
-            command: command.kind(),
-            params,
-            priority: command.priority(),
-            created_by: by,
-            reason: &reason,
-            expires_at: now + self.inner.config.command_lifetime,
-            leased_until: self.inner.registry.has_stream(&endpoint).then(|| now + self.inner.config.lease),
-            idempotency_key: request.idempotency_key,
+    async fn resolve(&self, target: &Target) -> Result<EndpointId, StrikeError> {
+        let name = match target {
+            Target::Endpoint(id) => return Ok(id.clone()),
+            Target::Hostname(name) => name,
         };
-        match self.inner.store.enqueue(&new, now).await? {
-            Enqueue::New(record) => {
-                self.announce(&record);
-                let method = self.dispatch(&record);
-                Ok(Accepted { command_id: record.id, status: record.status, method, existing: false })
-            }
-            Enqueue::Repeated(record) | Enqueue::AlreadyWanted(record) => Ok(Accepted {
-                command_id: record.id,
-                status: record.status,
-                method: self.method_of(&record),
-                existing: true,
-            }),
-            Enqueue::KeyReused => Err(StrikeError::Invalid {
-                field: "idempotency_key",
-                problem: "was used for another command; make a new one for a new click".to_owned(),
-            }),
-            Enqueue::NoSuchEndpoint => self.explain_missing(&endpoint).await,
+        if let Some(id) = self.names().get(name) {
+            return Ok(id.clone());
         }
-    }
-
-    async fn resolve(&self, target: Target) -> Result<EndpointId, StrikeError> {
-        match target {
-            Target::Endpoint(id) => Ok(id),
-            Target::Hostname(name) => {
-                self.inner.store.endpoint_named(&name).await?.ok_or(StrikeError::UnknownHost(name))
-            }
-        }
+        let id = self.store().endpoint_named(name).await?;
+        let id = id.ok_or_else(|| StrikeError::UnknownHost(name.clone()))?;
+        self.names().insert(name.clone(), id.clone());
+        Ok(id)
     }
 
     async fn explain_missing(&self, endpoint: &EndpointId) -> Result<Accepted, StrikeError> {
-        match self.inner.store.endpoint(endpoint).await? {
+        match self.store().endpoint(endpoint).await? {
             None => Err(StrikeError::UnknownHost(endpoint.to_string())),
             Some(record) => Err(StrikeError::Conflict(format!(
                 "{} is {}; only an active endpoint takes commands",
@@ -232,10 +257,9 @@ impl Strike {
 
     fn method_of(&self, record: &CommandRecord) -> Method {
         match record.channel {
-            Some(crate::model::Channel::Stream) => Method::Stream,
-            Some(crate::model::Channel::Polling) => Method::Polling,
+            Some(channel) => channel.into(),
             None if record.status == CommandState::Pending
-                && self.inner.registry.has_stream(&record.endpoint_id) =>
+                && self.delivery().shared().registry.has_stream(&record.endpoint_id) =>
             {
                 Method::Stream
             }
@@ -244,31 +268,32 @@ impl Strike {
     }
 
     pub(super) fn view(&self, mut record: EndpointRecord, now: DateTime<Utc>) -> EndpointView {
-        let live = self.inner.registry.is_reachable(&record.id, now);
-        record.last_seen_at = record.last_seen_at.max(self.inner.registry.seen_at(&record.id));
-        EndpointView { record, live }
-    }
-
-    /// Tells everybody who watches of a command, and that its endpoint's state has changed.
-    pub(super) fn announce(&self, record: &CommandRecord) {
-        self.inner.events.publish(Change::Command(std::sync::Arc::new(record.clone())));
-        self.changed(&record.endpoint_id);
+        let registry = &self.delivery().shared().registry;
+        record.last_seen_at = record.last_seen_at.max(registry.seen_at(&record.id));
+        EndpointView {
+            live: registry.is_reachable(&record.id, now),
+            channels: registry.health(&record.id),
+            record,
+        }
     }
 
     /// Writes an audit row for something that is not a command.
     pub async fn audit(&self, entry: AuditEntry<'_>, now: DateTime<Utc>) -> Result<(), StrikeError> {
-        Ok(self.inner.store.audit(entry, now).await?)
+        Ok(self.store().audit(entry, now).await?)
     }
 }
 
-fn checked_reason(reason: &str) -> Result<String, StrikeError> {
-    let reason = reason.trim();
-    let problem = if !REASON_CHARS.contains(&reason.chars().count()) {
-        "must be 3 to 500 characters: it is kept with the command"
-    } else if reason.chars().any(|c| c.is_control() && c != '\n') {
-        "must not contain control characters"
-    } else {
-        return Ok(reason.to_owned());
-    };
-    Err(StrikeError::Invalid { field: "reason", problem: problem.to_owned() })
+/// Also for the server's own console.
+pub fn check_rate_limit(kind: &str, per_minute: f64, burst: i32) -> Result<(), StrikeError> {
+    let invalid = |field, problem: &str| Err(StrikeError::Invalid { field, problem: problem.to_owned() });
+    if kind != "*" && Order::of_kind(kind).is_none() {
+        return invalid("kind", "must be network_isolate, network_restore, agent_check, or * for all together");
+    }
+    if !(0.1..=1_000_000.0).contains(&per_minute) {
+        return invalid("per_minute", "must be 0.1 to 1000000");
+    }
+    if !(1..=1_000_000).contains(&burst) {
+        return invalid("burst", "must be 1 to 1000000");
+    }
+    Ok(())
 }

@@ -1,12 +1,20 @@
-//! What time and other tasks must drive: telling of changes, the sweep, the housekeeping.
+//! What time and other tasks must drive: telling of changes, measuring, the housekeeping.
 
-use std::sync::PoisonError;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use voltaxe_protocol::EndpointId;
 
-use super::{ANSWER_GRACE, Strike};
+use super::Strike;
 use crate::{StrikeError, events::Change};
+
+/// Endpoints whose new state is read in one statement.
+const TOLD_AT_ONCE: usize = 500;
+/// More than so many changes at once are a storm: they are told at most four times a second.
+const STORM: usize = 64;
+const STORM_PAUSE: Duration = Duration::from_millis(250);
+/// An agent that acknowledged a command and has been silent about it for this long is asked.
+const SILENT_FOR: TimeDelta = TimeDelta::minutes(2);
 
 /// How long history and telemetry samples are kept, in days.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,67 +27,82 @@ impl Strike {
     /// Waits until an endpoint has changed, then tells everybody who watches what it looks like now. Many changes of
     /// one endpoint become one. Call it in a loop, from one task: that keeps what is told in order.
     pub async fn tell_changes(&self, clock: impl Fn() -> DateTime<Utc>) -> Result<(), StrikeError> {
-        self.inner.dirt_came.notified().await;
+        let shared = self.delivery().shared();
+        shared.dirt().await;
         loop {
-            let next = self.dirty_set().pop_first();
-            let Some(endpoint) = next else { return Ok(()) };
-            match self.inner.store.endpoint(&endpoint).await {
-                Ok(Some(record)) => {
-                    let view = self.view(record, clock());
-                    self.inner.events.publish(Change::Endpoint(std::sync::Arc::new(view)));
+            let told = self.take_changed();
+            if told.is_empty() {
+                return Ok(());
+            }
+            if !self.events().has_watchers(clock()) {
+                self.events().skip();
+                continue;
+            }
+            match self.store().endpoints_of(&told).await {
+                Ok(records) => {
+                    for record in records {
+                        let view = self.view(record, clock());
+                        self.events().publish(Change::Endpoint(Arc::new(view)));
+                    }
                 }
-                Ok(None) => {}
                 Err(error) if !error.is_unavailable() => {
-                    tracing::error!(%endpoint, %error, "the new state of {endpoint} cannot be told: {error}");
+                    tracing::error!(endpoints = told.len(), %error, "the new state of {} endpoints cannot be told: {error}", told.len());
                 }
                 Err(error) => {
                     // Told once the database is back: the caller waits and calls again.
-                    self.changed(&endpoint);
+                    told.iter().for_each(|endpoint| self.changed(endpoint));
                     return Err(error.into());
                 }
+            }
+            if told.len() >= STORM {
+                tokio::time::sleep(STORM_PAUSE).await;
             }
         }
     }
 
-    /// Ends what ran out and offers again what nobody has confirmed. Safe to run at any time.
+    /// Ends what ran out, offers again what nobody has confirmed, and turns away agents that were revoked. Safe to run at any
+    /// time.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
-        for record in self.inner.store.expire(now, now - ANSWER_GRACE).await? {
-            let (id, hostname) = (record.id, &record.hostname);
-            tracing::info!(command_id = id.0, "command {id} for {hostname} expired without an answer");
-            self.announce(&record);
-        }
-        let connected = self.inner.registry.connected();
-        // Revoked by the console while its stream was open.
-        for endpoint in self.inner.store.inactive_of(&connected).await? {
-            self.inner.registry.drop_stream(&endpoint);
-            self.changed(&endpoint);
-        }
-        for endpoint in self.inner.store.overdue_endpoints(&connected, now).await? {
-            self.offer_on_stream(&endpoint, false, now).await?;
-        }
-        for endpoint in self.inner.registry.take_lapsed_polls(now) {
-            self.changed(&endpoint);
-        }
-        Ok(())
+        self.recheck_agents(now).await?;
+        self.delivery().sweep(now).await
+    }
+
+    /// Asks about what agents have been silent about. They tell by themselves; this heals what one of them lost.
+    pub async fn ask_about_silent(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
+        self.delivery().ask_about_silent(now - SILENT_FOR, now).await
     }
 
     /// Writes last-seen times in one statement.
     pub async fn flush_seen(&self) -> Result<(), StrikeError> {
-        let seen = self.inner.registry.take_seen();
-        if seen.is_empty() { Ok(()) } else { Ok(self.inner.store.flush_seen(&seen).await?) }
+        let seen = self.delivery().shared().registry.take_seen();
+        if seen.is_empty() { Ok(()) } else { Ok(self.store().flush_seen(&seen).await?) }
+    }
+
+    /// Renews the gauges.
+    pub async fn measure(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
+        let (streams, polling) = self.delivery().shared().registry.counts(now);
+        self.meters().agents(streams, polling);
+        self.meters().depth(&self.store().queue_depth(now).await?);
+        Ok(())
     }
 
     /// Partitions, retention and leftovers.
     pub async fn maintain(&self, retention: Retention, now: DateTime<Utc>) -> Result<(), StrikeError> {
-        Ok(self.inner.store.maintain(now, retention.history_days, retention.samples_days).await?)
+        Ok(self.store().maintain(now, retention.history_days, retention.samples_days).await?)
     }
 
     /// One round trip to the database.
     pub async fn ready(&self) -> Result<(), StrikeError> {
-        Ok(self.inner.store.ping().await?)
+        Ok(self.store().ping().await?)
     }
 
-    fn dirty_set(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeSet<EndpointId>> {
-        self.inner.dirty.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take_changed(&self) -> Vec<EndpointId> {
+        let mut dirty = self.delivery().shared().dirty_set();
+        let mut told = HashSet::new();
+        while told.len() < TOLD_AT_ONCE {
+            let Some(endpoint) = dirty.pop_first() else { break };
+            told.insert(endpoint);
+        }
+        told.into_iter().collect()
     }
 }

@@ -1,0 +1,64 @@
+//! Taking commands back. Each cancellation is answered by a result, which says what really became of the command.
+
+use tracing::info;
+use voltaxe_protocol::{CANCELLED, Cancellation, Envelope};
+
+use super::{
+    Channel, Core, Entry, Now, Phase,
+    order::{self, Refusal},
+    outbox::Item,
+};
+
+impl Core {
+    pub(super) fn take_cancellation(&mut self, now: Now, channel: Channel, envelope: &Envelope) {
+        match order::open_cancellation(envelope, &self.trust) {
+            Ok(cancellation) => {
+                info!(command_id = cancellation.id.0, "[{}] Received a cancellation", channel.tag());
+                self.cancel(now, channel, &cancellation);
+            }
+            Err(reason) => self.reject(channel, reason),
+        }
+        self.start_what_can(now);
+        self.report(now);
+    }
+
+    fn cancel(&mut self, now: Now, channel: Channel, cancellation: &Cancellation) {
+        let id = cancellation.id;
+        match self.ledger.get(id).map(Entry::phase) {
+            None => self.remember_cancelled(now, channel, cancellation),
+            // A start that is on its way to the disk can still be stopped: nothing runs before it is there.
+            Some(Phase::Accepting { .. } | Phase::Queued | Phase::Starting) => {
+                self.finish_on_disk(now, id, &refusal(cancellation));
+            }
+            // It comes to its end, and its result tells.
+            Some(Phase::Running) => {}
+            Some(Phase::Ending { .. } | Phase::Finished { .. } | Phase::Reported { .. }) => {
+                self.tell_what_is_known(now, id);
+            }
+        }
+    }
+
+    /// The command may still be on its way here: it must not run when it comes.
+    fn remember_cancelled(&mut self, now: Now, channel: Channel, cancellation: &Cancellation) {
+        let id = cancellation.id;
+        let forget_after = cancellation.expires_at + order::MEMORY_MARGIN;
+        if forget_after <= now.wall {
+            // Nobody can start it any more, and what became of it is forgotten.
+            self.outbox.owe_again(Item::NotKnown(id));
+            return;
+        }
+        let kind = "unknown".to_owned();
+        self.ledger.insert(id, Entry::without_order(kind, 1, channel, now.wall, forget_after));
+        self.finish_on_disk(now, id, &refusal(cancellation));
+    }
+}
+
+fn refusal(cancellation: &Cancellation) -> Refusal {
+    Refusal {
+        word: CANCELLED,
+        message: format!(
+            "Cancelled by {} before it was started; nothing was done.",
+            cancellation.cancelled_by
+        ),
+    }
+}

@@ -1,0 +1,155 @@
+use leptos::prelude::*;
+
+use super::Rpc;
+use crate::{
+    error::ApiError,
+    model::{Batch, BatchPage, Command, Listed, Order, Progress},
+};
+
+/// Newest first; `before` is a list's `next`.
+#[server(prefix = "/rpc", endpoint = "batches", protocol = Rpc)]
+pub async fn batches(before: Option<i64>) -> Result<Listed<Batch>, ApiError> {
+    use super::{
+        caller::{Caller, answer},
+        parse,
+    };
+
+    const AT_ONCE: i64 = 50;
+
+    answer(
+        async {
+            let caller = Caller::expect()?;
+            let found = caller.strike.batches(&caller.permit()?, parse::before(before), AT_ONCE).await?;
+            let is_full = i64::try_from(found.len()).is_ok_and(|count| count >= AT_ONCE);
+            Ok(Listed {
+                rows: found.iter().map(Into::into).collect(),
+                next: found.last().filter(|_| is_full).map(|record| parse::cursor(record.created_at)),
+            })
+        }
+        .await,
+    )
+}
+
+/// One batch and its first commands.
+#[server(name = LoadBatch, prefix = "/rpc", endpoint = "batch", protocol = Rpc)]
+pub async fn batch(id: String) -> Result<BatchPage, ApiError> {
+    use super::caller::answer;
+
+    answer(
+        async {
+            Ok(BatchPage {
+                progress: ssr::progress(&id).await?,
+                commands: ssr::commands(&id, None).await?,
+            })
+        }
+        .await,
+    )
+}
+
+/// How far one batch is.
+#[server(prefix = "/rpc", endpoint = "batch_progress", protocol = Rpc)]
+pub async fn batch_progress(id: String) -> Result<Progress, ApiError> {
+    super::caller::answer(ssr::progress(&id).await)
+}
+
+/// One batch's commands by id; `after` is a list's `next`.
+#[server(prefix = "/rpc", endpoint = "commands_of_batch", protocol = Rpc)]
+pub async fn commands_of_batch(id: String, after: Option<i64>) -> Result<Listed<Command>, ApiError> {
+    super::caller::answer(ssr::commands(&id, after).await)
+}
+
+/// One order to many endpoints, whole or not at all. Answers the batch's id. The rest is as for [`super::isolate`].
+#[server(prefix = "/rpc", endpoint = "create_batch", protocol = Rpc)]
+pub async fn create_batch(
+    order: Order,
+    endpoint_ids: Vec<String>,
+    reason: String,
+    release_after_seconds: Option<i64>,
+    idempotency_key: String,
+) -> Result<String, ApiError> {
+    use voltaxe_orchestrator::strike::{BatchRequest, Options};
+
+    use super::{
+        caller::{Caller, answer},
+        parse,
+    };
+
+    answer(
+        async {
+            let caller = Caller::expect()?;
+            let request = BatchRequest {
+                order: order.into(),
+                hostnames: Vec::new(),
+                endpoint_ids: parse::endpoint_ids(endpoint_ids)?,
+                reason,
+                options: Options { expires_at: None, auto_restore_after_seconds: release_after_seconds },
+                idempotency_key: Some(parse::key(&idempotency_key)?),
+            };
+            let batch = caller.strike.create_batch(caller.operator()?, request, caller.now).await?;
+            Ok(batch.id.to_string())
+        }
+        .await,
+    )
+}
+
+/// Takes back what of it is not final, as [`super::cancel_command`] does.
+#[server(prefix = "/rpc", endpoint = "cancel_batch", protocol = Rpc)]
+pub async fn cancel_batch(id: String) -> Result<Progress, ApiError> {
+    use super::caller::{Caller, answer};
+
+    answer(
+        async {
+            let caller = Caller::expect()?;
+            let permit = caller.permit()?;
+            Ok((&caller.strike.cancel_batch(&permit, ssr::id(&id)?, caller.now).await?).into())
+        }
+        .await,
+    )
+}
+
+/// Releases exactly the endpoints that the batch isolated and that are isolated by it still. Answers the new batch's id.
+#[server(prefix = "/rpc", endpoint = "undo_batch", protocol = Rpc)]
+pub async fn undo_batch(id: String, reason: String, idempotency_key: String) -> Result<String, ApiError> {
+    use super::{
+        caller::{Caller, answer},
+        parse,
+    };
+
+    answer(
+        async {
+            let caller = Caller::expect()?;
+            let permit = caller.permit()?;
+            let key = Some(parse::key(&idempotency_key)?);
+            let undo = caller.strike.undo_batch(&permit, ssr::id(&id)?, &reason, key, caller.now).await?;
+            Ok(undo.id.to_string())
+        }
+        .await,
+    )
+}
+
+#[cfg(feature = "ssr")]
+mod ssr {
+    use voltaxe_orchestrator::model::BatchId;
+    use voltaxe_protocol::CommandId;
+
+    use super::{
+        super::{caller::Caller, commands::ssr as list},
+        ApiError, Command, Listed, Progress,
+    };
+
+    /// What is no id is no batch's id either.
+    pub fn id(text: &str) -> Result<BatchId, ApiError> {
+        text.parse().map_err(|_| ApiError::NotFound)
+    }
+
+    pub async fn progress(batch: &str) -> Result<Progress, ApiError> {
+        let caller = Caller::expect()?;
+        Ok((&caller.strike.batch(&caller.permit()?, id(batch)?).await?).into())
+    }
+
+    pub async fn commands(batch: &str, after: Option<i64>) -> Result<Listed<Command>, ApiError> {
+        let caller = Caller::expect()?;
+        let (permit, after) = (caller.permit()?, after.map(CommandId));
+        Ok(list::listed(&caller.strike.commands_of_batch(&permit, id(batch)?, after, list::AT_ONCE).await?))
+    }
+}

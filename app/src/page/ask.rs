@@ -1,0 +1,73 @@
+use std::pin::Pin;
+
+use leptos::prelude::*;
+
+use super::problem;
+use crate::{
+    error::ApiError,
+    ui::{dom::spawn, maybe, text},
+};
+
+/// What a press asks of the server.
+pub type Asked = Pin<Box<dyn Future<Output = Result<(), ApiError>>>>;
+
+/// A button that asks the server for something, once at a time, and says why it was refused.
+#[component]
+pub fn Ask(
+    #[prop(into)] name: Signal<String>,
+    #[prop(default = "button button--small")] class: &'static str,
+    /// Why this operator may not; to be said beside it too.
+    #[prop(into)]
+    refusal: Option<String>,
+    ask: Callback<(), Asked>,
+) -> impl IntoView {
+    let (error, busy) = (RwSignal::new(None::<ApiError>), RwSignal::new(false));
+    let may = refusal.is_none();
+    let press = move |_| {
+        if !may || busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        error.set(None);
+        let asked = ask.run(());
+        spawn(async move {
+            if let Err(refused) = asked.await {
+                error.try_set(Some(refused));
+            }
+            busy.try_set(false);
+        });
+    };
+    view! {
+        <button
+            class=class type="button" title=refusal on:click=press
+            aria-disabled=move || (!may || busy.get()).then_some("true")
+        >
+            {text(move || name.get())}
+        </button>
+        {problem(error)}
+    }
+}
+
+/// Loads the next part of a list: given where it begins, it puts the rows into the page and answers where the next begins.
+pub type Load = Callback<i64, Pin<Box<dyn Future<Output = Result<Option<i64>, ApiError>>>>>;
+
+/// A button below a list, for as long as there is more of it.
+#[component]
+pub fn More(name: &'static str, next: RwSignal<Option<i64>>, load: Load) -> impl IntoView {
+    let ask = Callback::new(move |()| {
+        let part = next.get_untracked().map(|from| load.run(from));
+        Box::pin(async move {
+            if let Some(part) = part {
+                let then = part.await?;
+                next.try_set(then);
+            }
+            Ok(())
+        }) as Asked
+    });
+    let has_more = Memo::new(move |_| next.read().is_some());
+    maybe(move || {
+        has_more.get().then(|| {
+            view! { <p class="more"><Ask name=name.to_owned() class="button" refusal=None ask/></p> }.into_any()
+        })
+    })
+}

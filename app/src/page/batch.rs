@@ -1,0 +1,145 @@
+//! `/batches/:id`: one order to many hosts, and how far it is.
+
+mod progress;
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::{use_navigate, use_params_map};
+
+use self::progress::ProgressPanel;
+use super::{
+    Problem,
+    ask::{Load, More},
+    command_table::{self, CommandTable},
+    order_dialog::{OrderDialog, Sent},
+    start::{self, Start, Started, start},
+};
+use crate::{
+    api,
+    error::ApiError,
+    live::{Change, Live, Mark},
+    model::{BatchPage as Page, Command, Progress},
+    ui::{
+        Icon, Moment, Shape,
+        dom::{Gathered, effect, every, spawn},
+    },
+};
+
+#[component]
+pub fn BatchPage() -> impl IntoView {
+    let params = use_params_map();
+    start(move || start::Page::Batch(params.read().get("id").unwrap_or_default()), draw)
+}
+
+fn draw(started: Started, mark: Mark) -> AnyView {
+    match started {
+        Ok(Start::Batch(page)) => view! { <Loaded page mark/> }.into_any(),
+        Ok(_) => ().into_any(),
+        Err(ApiError::NotFound) => view! {
+            <Title text="No such batch"/>
+            <h1>"There is no such batch"</h1>
+            <p><a class="button" href="/batches">"All batches"</a></p>
+        }
+        .into_any(),
+        Err(error) => view! {
+            <Title text="Batch"/>
+            <h1>"Batch"</h1>
+            <Problem error/>
+        }
+        .into_any(),
+    }
+}
+
+#[component]
+fn Loaded(page: Page, mark: Mark) -> impl IntoView {
+    let batch = page.progress.batch.clone();
+    let progress = RwSignal::new(page.progress);
+    let (commands, more) = (RwSignal::new(page.commands.rows), RwSignal::new(page.commands.next));
+    command_table::follow(commands, RwSignal::new(None), mark, false);
+    follow(progress, commands, mark);
+    let id = batch.id.clone();
+    let load: Load = Callback::new(move |after| {
+        let id = id.clone();
+        Box::pin(async move {
+            let found = api::commands_of_batch(id, Some(after)).await?;
+            commands.try_update(|commands| commands.extend(found.rows));
+            Ok(found.next)
+        }) as _
+    });
+    let draft = RwSignal::new(None);
+    let navigate = use_navigate();
+    let on_sent = move |sent| {
+        if let Sent::Batch(id) = sent {
+            navigate(&format!("/batches/{id}"), leptos_router::NavigateOptions::default());
+        }
+    };
+    view! {
+        <Title text=batch.title()/>
+        <nav class="crumbs" aria-label="Breadcrumb">
+            <a href="/batches"><Icon shape=Shape::Back/>"Batches"</a>
+        </nav>
+        <div class="head">
+            <h1>{batch.title()}</h1>
+            <span class="head__id mono">{batch.id.clone()}</span>
+        </div>
+        <p class="entry__why">
+            <b>{batch.created_by.clone()}</b> ", " <Moment at=batch.created_at/> ": " <q>{batch.reason.clone()}</q>
+            {batch.undo_of.clone().map(|id| view! { " " <a href=format!("/batches/{id}")>"The batch that it undoes"</a> }.into_any())}
+            {batch.schedule_id.is_some().then(|| view! { " " <a href="/schedules">"Made by a schedule"</a> }.into_any())}
+        </p>
+        <ProgressPanel progress draft/>
+        <CommandTable commands/>
+        <More name="Load more commands" next=more load/>
+        <OrderDialog draft offline=Signal::stored(0) on_sent=Callback::new(on_sent)/>
+    }
+}
+
+/// The counts are asked for again after a change of one of the commands, and every second while there is anything left.
+fn follow(progress: RwSignal<Progress>, commands: RwSignal<Vec<Command>>, mark: Mark) {
+    let live = Live::expect();
+    let id = progress.with_untracked(|progress| progress.batch.id.clone());
+    let asking = StoredValue::new(false);
+    let look_again = Gathered::new(Duration::from_millis(300), {
+        let id = id.clone();
+        move || {
+            if asking.try_get_value() != Some(false) {
+                return;
+            }
+            asking.set_value(true);
+            let id = id.clone();
+            spawn(async move {
+                if let Ok(found) = api::batch_progress(id).await {
+                    progress.try_set(found);
+                }
+                asking.try_set_value(false);
+            });
+        }
+    });
+    every(Duration::from_secs(1), move || {
+        if progress.try_with_untracked(|progress| progress.open() > 0) == Some(true) {
+            look_again.call();
+        }
+    });
+    effect(move || {
+        let id = id.clone();
+        live.follow(mark, move |change| match change {
+            Change::Command(command) if command.batch_id.as_deref() == Some(&id) => look_again.call(),
+            Change::Command(_) | Change::Endpoint(_) => {}
+            Change::Reset => {
+                let id = id.clone();
+                look_again.call();
+                spawn(async move {
+                    // Those that were loaded beyond the first part keep what they were.
+                    if let Ok(first) = api::commands_of_batch(id, None).await {
+                        commands.try_update(|commands| {
+                            let known = first.rows.len().min(commands.len());
+                            commands.splice(..known, first.rows);
+                        });
+                    }
+                });
+            }
+        });
+    });
+}

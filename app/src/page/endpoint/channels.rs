@@ -1,0 +1,79 @@
+use leptos::prelude::*;
+
+use crate::{
+    api,
+    clock::Clock,
+    model::{
+        Channels, Endpoint, Order,
+        channels::{Channel, Health},
+        endpoint::Admission,
+    },
+    page::{
+        ask::{Ask, Asked},
+        order_dialog::new_key,
+        session,
+    },
+    ui::{Icon, Moment, Shape, all, maybe, part, text},
+};
+
+/// By which ways commands reach the host, and a button that tries it.
+#[component]
+pub fn ChannelsPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
+    let channels = Memo::new(move |_| endpoint.with(|endpoint| endpoint.channels.clone()));
+    let takes_orders = Memo::new(move |_| endpoint.with(|endpoint| endpoint.admission == Admission::Active));
+    view! {
+        <section class="panel" aria-labelledby="channels-title">
+            <h2 id="channels-title">"Channels"</h2>
+            {part(move || view! { <Lines channels=channels.get()/> }.into_any())}
+            {maybe(move || takes_orders.get().then(|| view! { <CheckDelivery endpoint/> }.into_any()))}
+        </section>
+    }
+}
+
+#[component]
+fn Lines(channels: Channels) -> impl IntoView {
+    let now = Clock::now();
+    let lines = Memo::new(move |_| channels.lines(now.get()));
+    view! { <dl class="facts">{part(move || all(lines.get().map(line)))}</dl> }
+}
+
+fn line(channel: Channel) -> AnyView {
+    let (shape, tone) = match channel.health {
+        Health::Works => (Shape::Dot, "status status--online"),
+        Health::Unused => (Shape::Hollow, "status status--offline"),
+        Health::Fails => (Shape::Triangle, "status status--warn"),
+    };
+    view! {
+        <div class="fact">
+            <dt><span class=tone><Icon shape/>{channel.name}</span></dt>
+            <dd>
+                {channel.words}
+                {channel.at.map(|at| view! { " " <Moment at/> }.into_any())}
+                {channel.detail.map(|detail| view! { <p class="mono">{detail}</p> }.into_any())}
+            </dd>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn CheckDelivery(endpoint: Signal<Endpoint>) -> impl IntoView {
+    let session = session();
+    let answer = RwSignal::new(String::new());
+    let ask = Callback::new(move |()| {
+        let (id, hostname) = endpoint.with_untracked(|endpoint| (endpoint.id.clone(), endpoint.hostname.clone()));
+        let key = new_key();
+        answer.set(String::new());
+        Box::pin(async move {
+            let accepted = api::check_agent(id, "Check delivery".to_owned(), key).await?;
+            answer.try_set(accepted.sentence(Order::Check, &hostname));
+            Ok(())
+        }) as Asked
+    });
+    view! {
+        <div class="asks">
+            <Ask name="Check delivery".to_owned() refusal=session.refusal(session.check) ask/>
+        </div>
+        <p class="isolation__answer" role="status">{text(move || answer.get())}</p>
+    }
+}

@@ -1,0 +1,148 @@
+use std::pin::Pin;
+
+use leptos::prelude::*;
+
+use crate::{
+    api,
+    error::ApiError,
+    model::{Accepted, NewSchedule, Order, Schedule, key, order},
+};
+
+/// An order being written. Its key is made when the dialog opens: however often it is sent, it is one command.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Draft {
+    pub order: Order,
+    pub target: Target,
+    pub reason: String,
+    key: String,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    Host {
+        id: String,
+        hostname: String,
+    },
+    /// Ids and names.
+    Hosts(Vec<(String, String)>),
+    /// What the batch of this id isolated.
+    Undo(String),
+}
+
+/// What became of a draft.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    Command(Order, Accepted),
+    Schedule(Schedule),
+    /// By its id.
+    Batch(String),
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Sent, ApiError>>>>;
+
+impl Draft {
+    /// In the browser only.
+    pub fn new(order: Order, target: Target, reason: String) -> Self {
+        Self { order, target, reason, key: new_key() }
+    }
+
+    /// `not_before`: as in an input of type `datetime-local`; empty is at once.
+    pub fn send(self, release_after_seconds: Option<i64>, not_before: String) -> Answer {
+        let Self { order, target, reason, key } = self;
+        Box::pin(async move {
+            let ids = match target {
+                Target::Undo(batch) => return api::undo_batch(batch, reason, key).await.map(Sent::Batch),
+                Target::Host { id, .. } if not_before.is_empty() => {
+                    let accepted = match order {
+                        Order::Isolate => api::isolate(id, reason, release_after_seconds, key).await,
+                        Order::Restore => api::restore(id, reason, key).await,
+                        Order::Check => api::check_agent(id, reason, key).await,
+                    };
+                    return accepted.map(|accepted| Sent::Command(order, accepted));
+                }
+                Target::Host { id, .. } => vec![id],
+                Target::Hosts(hosts) => hosts.into_iter().map(|(id, _)| id).collect(),
+            };
+            if not_before.is_empty() {
+                return api::create_batch(order, ids, reason, release_after_seconds, key).await.map(Sent::Batch);
+            }
+            let new = NewSchedule {
+                order,
+                hostnames: String::new(),
+                endpoint_ids: ids,
+                reason,
+                not_before,
+                cron: String::new(),
+                time_zone: String::new(),
+                ends_at: String::new(),
+                idempotency_key: key,
+            };
+            api::create_schedule(new).await.map(Sent::Schedule)
+        })
+    }
+}
+
+impl Target {
+    /// After the verb.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Host { hostname, .. } => hostname.clone(),
+            Self::Hosts(hosts) => match hosts.as_slice() {
+                [(_, hostname)] => hostname.clone(),
+                hosts => order::hosts(hosts.len()),
+            },
+            Self::Undo(_) => "its hosts".to_owned(),
+        }
+    }
+
+    pub fn question(&self, order: Order) -> String {
+        match self {
+            Self::Undo(_) => "Undo this batch?".to_owned(),
+            Self::Host { .. } | Self::Hosts(_) => format!("{} {}?", order.verb(), self.words()),
+        }
+    }
+
+    /// The first by name, and how many more there are.
+    pub fn names(&self) -> String {
+        const NAMED: usize = 12;
+        let Self::Hosts(hosts) = self else { return String::new() };
+        let named =
+            hosts.iter().take(NAMED).map(|(_, hostname)| hostname.as_str()).collect::<Vec<_>>().join(", ");
+        match hosts.len().saturating_sub(NAMED) {
+            0 => named,
+            more => format!("{named} and {more} more"),
+        }
+    }
+
+    /// Whether the order may be given for later, or for a time.
+    pub fn takes_time(&self) -> bool {
+        !matches!(self, Self::Undo(_))
+    }
+}
+
+/// An idempotency key. In the browser only.
+pub fn new_key() -> String {
+    let mut random = [0; 16];
+    if let Ok(crypto) = window().crypto() {
+        let _ = crypto.get_random_values_with_u8_array(&mut random);
+    }
+    key::uuid_v4(random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(count: usize) -> Target {
+        Target::Hosts((0..count).map(|number| (format!("ep_{number}"), format!("web-{number:02}"))).collect())
+    }
+
+    #[test]
+    fn the_question_says_how_many_hosts_it_is_about() {
+        assert_eq!(hosts(1).question(Order::Isolate), "Isolate web-00?");
+        assert_eq!(hosts(3).question(Order::Restore), "Release 3 hosts?");
+        assert_eq!(Target::Undo("b".to_owned()).question(Order::Restore), "Undo this batch?");
+        assert_eq!(hosts(2).names(), "web-00, web-01");
+        assert!(hosts(14).names().ends_with("web-11 and 2 more"));
+    }
+}

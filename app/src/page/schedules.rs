@@ -1,0 +1,233 @@
+//! `/schedules`: commands that are made later.
+
+mod create;
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use self::create::CreateDialog;
+use super::{
+    Problem,
+    ask::{Ask, Asked, Load, More},
+    session,
+    start::{Page, SCHEDULES, Start, Started, start},
+};
+use crate::{
+    api,
+    clock::Clock,
+    live::Mark,
+    model::{
+        Listed, Schedule, SchedulesPage,
+        time::{MINUTE, SECOND},
+    },
+    ui::{
+        Item, Moment, all, cell,
+        dom::{every, spawn},
+        list, maybe, row, table, text,
+    },
+};
+
+#[component]
+pub fn Schedules() -> impl IntoView {
+    view! {
+        <Title text="Schedules"/>
+        {start(|| Page::Schedules, draw)}
+    }
+}
+
+fn draw(started: Started, _: Mark) -> AnyView {
+    match started {
+        Ok(Start::Schedules(page)) => view! { <Loaded page/> }.into_any(),
+        Ok(_) => ().into_any(),
+        Err(error) => view! {
+            <h1>"Schedules"</h1>
+            <Problem error/>
+        }
+        .into_any(),
+    }
+}
+
+/// Both lists of the page. There are no events of schedules: they are asked for again.
+#[derive(Clone, Copy)]
+struct Lists {
+    waiting: Part,
+    ended: Part,
+}
+
+#[derive(Clone, Copy)]
+struct Part {
+    rows: RwSignal<Vec<Schedule>>,
+    next: RwSignal<Option<i64>>,
+}
+
+impl Part {
+    fn new(listed: Listed<Schedule>) -> Self {
+        Self { rows: RwSignal::new(listed.rows), next: RwSignal::new(listed.next) }
+    }
+
+    fn replace(self, listed: Listed<Schedule>) {
+        if self.rows.try_with_untracked(|rows| *rows != listed.rows) == Some(true) {
+            self.rows.set(listed.rows);
+            self.next.set(listed.next);
+        }
+    }
+
+    fn shown(self) -> i64 {
+        let rows = self.rows.try_with_untracked(Vec::len).unwrap_or_default();
+        i64::try_from(rows).unwrap_or(SCHEDULES).clamp(SCHEDULES, 10 * SCHEDULES)
+    }
+}
+
+impl Lists {
+    /// As many as are shown.
+    async fn reload(self) {
+        if let Ok(page) = api::schedules(self.waiting.shown(), self.ended.shown()).await {
+            self.waiting.replace(page.waiting);
+            self.ended.replace(page.ended);
+        }
+    }
+}
+
+#[component]
+fn Loaded(page: SchedulesPage) -> impl IntoView {
+    let lists = Lists { waiting: Part::new(page.waiting), ended: Part::new(page.ended) };
+    keep_fresh(lists);
+    let session = session();
+    let (may_create, refusal) = (session.check.yes, session.refusal(session.check));
+    let open = RwSignal::new(false);
+    let create = move |_| {
+        if may_create {
+            open.set(true);
+        }
+    };
+    let made = move |()| spawn(lists.reload());
+    view! {
+        <div class="head">
+            <h1>"Schedules"</h1>
+            <button
+                class="button button--primary head__action" type="button" on:click=create
+                aria-disabled=(!may_create).then_some("true")
+            >
+                "New schedule"
+            </button>
+        </div>
+        {refusal.map(|refusal| view! { <p class="muted">{refusal}</p> }.into_any())}
+        <Section title="Waiting" empty="Nothing waits for its time." part=lists.waiting ended=false lists/>
+        <Section title="Ended" empty="No schedule has ended yet." part=lists.ended ended=true lists/>
+        <CreateDialog open on_made=Callback::new(made)/>
+    }
+}
+
+#[component]
+fn Section(
+    title: &'static str,
+    empty: &'static str,
+    part: Part,
+    ended: bool,
+    lists: Lists,
+) -> impl IntoView {
+    let Part { rows, next } = part;
+    let is_empty = Memo::new(move |_| rows.read().is_empty());
+    let items = move || {
+        let item = |schedule: Schedule| Item::new(version(&schedule), move || line(&schedule, lists));
+        rows.get().into_iter().map(item).collect()
+    };
+    let load: Load = Callback::new(move |before| {
+        Box::pin(async move {
+            let found = api::older_schedules(ended, before).await?;
+            rows.try_update(|rows| rows.extend(found.rows));
+            Ok(found.next)
+        }) as _
+    });
+    let columns = &["What", "When", "Next run", "Last run", "By", "Reason", "Note"];
+    view! {
+        <h2>{title}</h2>
+        {maybe(move || is_empty.get().then(|| view! { <p class="muted">{empty}</p> }.into_any()))}
+        {table(title, columns, list(items))}
+        <More name="Load older schedules" next load/>
+    }
+}
+
+/// Soon after something comes due, and now and then for what others do.
+fn keep_fresh(lists: Lists) {
+    let clock = Clock::expect();
+    let asked_at = StoredValue::new(0);
+    every(Duration::from_secs(1), move || {
+        let now = clock.read();
+        let is_close = |schedule: &Schedule| schedule.next_run_at.is_some_and(|at| (at - now).abs() < MINUTE);
+        let pause = match lists.waiting.rows.try_with_untracked(|rows| rows.iter().any(is_close)) {
+            Some(true) => SECOND,
+            Some(false) => 10 * SECOND,
+            None => return,
+        };
+        if now - asked_at.try_get_value().unwrap_or(now) >= pause {
+            asked_at.set_value(now);
+            spawn(lists.reload());
+        }
+    });
+}
+
+/// Changes with everything that is drawn.
+fn version(schedule: &Schedule) -> String {
+    let Schedule { id, runs, next_run_at, .. } = schedule;
+    format!("{id} {runs} {next_run_at:?} {}", schedule.state_words())
+}
+
+fn line(schedule: &Schedule, lists: Lists) -> AnyView {
+    row(
+        schedule.title().into_any(),
+        vec![
+            cell("When", schedule.kind_words().into_any()),
+            cell("Next run", view! { <Next schedule=schedule.clone()/> }.into_any()),
+            cell("Last run", last_run(schedule)),
+            cell("By", schedule.created_by.clone().into_any()),
+            cell("Reason", schedule.reason.clone().into_any()),
+            cell("Note", all([note(schedule).into_any(), cancel(schedule, lists)])),
+        ],
+    )
+}
+
+#[component]
+fn Next(schedule: Schedule) -> impl IntoView {
+    let now = Clock::now();
+    if schedule.is_waiting() {
+        text(move || schedule.next_words(now.get())).into_any()
+    } else {
+        schedule.state_words().into_any()
+    }
+}
+
+fn last_run(schedule: &Schedule) -> AnyView {
+    let Some(at) = schedule.last_run_at else { return "–".into_any() };
+    let words = view! { <Moment at/> }.into_any();
+    match &schedule.last_batch_id {
+        Some(id) => all([words, view! { <a href=format!("/batches/{id}")>"Its batch"</a> }.into_any()]),
+        None => words,
+    }
+}
+
+fn note(schedule: &Schedule) -> String {
+    let ended = schedule.ended_by.as_ref().filter(|_| !schedule.is_waiting());
+    let notes = [schedule.note.clone(), ended.map(|by| format!("ended by {by}"))];
+    notes.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn cancel(schedule: &Schedule, lists: Lists) -> AnyView {
+    if !schedule.is_waiting() {
+        return ().into_any();
+    }
+    let session = session();
+    let id = schedule.id.clone();
+    let ask = Callback::new(move |()| {
+        let id = id.clone();
+        Box::pin(async move {
+            api::cancel_schedule(id).await?;
+            lists.reload().await;
+            Ok(())
+        }) as Asked
+    });
+    let name = format!("Cancel {}", schedule.title());
+    view! { <Ask name refusal=session.refusal(session.cancel) ask/> }.into_any()
+}

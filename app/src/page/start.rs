@@ -1,0 +1,80 @@
+//! The data that a page starts with: in the server's HTML on the first page of a tab, else fetched.
+
+use std::pin::Pin;
+
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api,
+    codec::PageJson,
+    error::ApiError,
+    live::{Live, Mark},
+    model::{Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage},
+    ui::loaded,
+};
+
+/// One type for all pages: the machinery that waits for it is in the wasm once, instead of 2 kB brotli a page.
+#[derive(Clone, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub enum Start {
+    Endpoints(Vec<Endpoint>),
+    Endpoint(EndpointPage),
+    Commands(Listed<Command>),
+    Batches(Listed<Batch>),
+    Batch(BatchPage),
+    Schedules(SchedulesPage),
+}
+
+/// Which page, with what its address names.
+#[derive(Clone, PartialEq)]
+pub enum Page {
+    Endpoints,
+    Endpoint(String),
+    Commands,
+    Batches,
+    Batch(String),
+    Schedules,
+}
+
+pub type Started = Result<Start, ApiError>;
+
+/// How many schedules of each list are shown at first.
+pub const SCHEDULES: i64 = 50;
+
+/// Draws the page once its data is there, and anew for another address. The mark is from before the data was made.
+pub fn start(
+    page: impl Fn() -> Page + Send + Sync + 'static,
+    draw: fn(Started, Mark) -> AnyView,
+) -> AnyView {
+    let live = Live::expect();
+    let mark = StoredValue::new(live.mark());
+    let page = Memo::new(move |_| page());
+    let started = Resource::<Started, PageJson>::new_with_options(
+        move || page.get(),
+        move |page| {
+            mark.set_value(live.mark());
+            fetch(page)
+        },
+        true,
+    );
+    view! {
+        <Suspense fallback=|| view! { <p class="muted" role="status">"Loading…"</p> }>
+            {loaded(move || async move { draw(started.await, mark.get_value()) })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
+    Box::pin(async move {
+        match page {
+            Page::Endpoints => api::endpoints().await.map(Start::Endpoints),
+            Page::Endpoint(id) => api::endpoint(id).await.map(Start::Endpoint),
+            Page::Commands => api::commands(None).await.map(Start::Commands),
+            Page::Batches => api::batches(None).await.map(Start::Batches),
+            Page::Batch(id) => api::batch(id).await.map(Start::Batch),
+            Page::Schedules => api::schedules(SCHEDULES, SCHEDULES).await.map(Start::Schedules),
+        }
+    })
+}

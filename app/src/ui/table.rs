@@ -1,0 +1,40 @@
+//! Tables that become a list of cards where there is no room for columns. The roles are said, as `display` takes them away.
+
+use leptos::prelude::*;
+
+use super::all;
+
+pub fn table(caption: &'static str, columns: &[&'static str], rows: AnyView) -> AnyView {
+    let heads = columns
+        .iter()
+        .map(|name| view! { <th scope="col" role="columnheader">{*name}</th> }.into_any())
+        .collect::<Vec<_>>();
+    view! {
+        <div class="tablebox">
+            <table class="table" role="table">
+                <caption class="visually-hidden">{caption}</caption>
+                <thead role="rowgroup">
+                    <tr role="row">{all(heads)}</tr>
+                </thead>
+                <tbody role="rowgroup">{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+/// `head` names the row; `cells` are its other columns in their order.
+pub fn row(head: AnyView, cells: Vec<AnyView>) -> AnyView {
+    view! {
+        <tr class="row" role="row">
+            <th scope="row" role="rowheader">{head}</th>
+            {all(cells)}
+        </tr>
+    }
+    .into_any()
+}
+
+/// `column` is said beside it where there are no columns.
+pub fn cell(column: &'static str, content: AnyView) -> AnyView {
+    view! { <td role="cell" data-label=column><div class="cell">{content}</div></td> }.into_any()
+}
