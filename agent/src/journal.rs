@@ -28,6 +28,8 @@ pub type BatchId = u64;
 pub enum Urgency {
     /// On disk before it is confirmed. May use the reserve when the disk is full.
     Essential,
+    /// On disk before it is confirmed. May use the first half of the reserve: for saying durably that something was refused.
+    Refusal,
     /// On disk before it is confirmed. Refused when only the reserve is left.
     Normal,
     /// Goes to disk with the next other one: losing it only repeats a report.

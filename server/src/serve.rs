@@ -29,7 +29,7 @@ use voltaxe_store::{Store, embedded::EmbeddedPostgres};
 use crate::{
     clock,
     config::{Config, LogFormat, Tls},
-    gateway::call,
+    gateway::{call, signed::Nonces},
     routes, signing_key,
     state::{AppState, Places},
 };
@@ -50,6 +50,7 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(3600);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let nonces = Nonces::since(clock::now().timestamp());
     start_log(config.log_format);
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Taken first: a port in use ends the start before anything else is touched.
@@ -62,11 +63,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let key = signing_key::load_or_create(&config.state_dir)?;
     let database = Database::open(&config).await?;
-    let outcome = run_on(&config, database.store.clone(), key, console, gateway, metrics, tls).await;
+    let outcome = run_on(&config, database.store.clone(), key, nonces, Listeners { console, gateway, metrics, tls }).await;
     database.close().await;
     outcome?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Bound before anything else is touched.
+struct Listeners {
+    console: Vec<TcpListener>,
+    gateway: Vec<TcpListener>,
+    metrics: Option<TcpListener>,
+    /// For all but the metrics.
+    tls: Option<RustlsConfig>,
 }
 
 /// From an open database to the end of the last request.
@@ -74,10 +84,8 @@ async fn run_on(
     config: &Config,
     store: Store,
     key: Keypair,
-    console: Vec<TcpListener>,
-    gateway: Vec<TcpListener>,
-    metrics: Option<TcpListener>,
-    tls: Option<RustlsConfig>,
+    nonces: Nonces,
+    Listeners { console, gateway, metrics, tls }: Listeners,
 ) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let caller = if config.direct { Some(call::caller()?) } else { None };
@@ -85,7 +93,7 @@ async fn run_on(
     let state = AppState {
         operators: Operators::new(store),
         leptos: leptos_options(config),
-        nonces: Arc::default(),
+        nonces: Arc::new(nonces),
         places: Places::default(),
         behind_proxy: config.behind_proxy,
         shutdown: shutdown.clone(),

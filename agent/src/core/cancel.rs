@@ -24,8 +24,16 @@ impl Core {
 
     fn cancel(&mut self, now: Now, channel: Channel, cancellation: &Cancellation) {
         let id = cancellation.id;
-        match self.ledger.get(id).map(Entry::phase) {
+        let known = self.ledger.get(id);
+        // A crash interrupted it: it may have had its effect already.
+        let was_begun = known.is_some_and(|entry| match entry.phase() {
+            Phase::Queued => entry.starts() > 0,
+            Phase::Starting => entry.starts() > 1,
+            _ => false,
+        });
+        match known.map(Entry::phase) {
             None => self.remember_cancelled(now, channel, cancellation),
+            Some(Phase::Queued | Phase::Starting) if was_begun => {}
             // A start that is on its way to the disk can still be stopped: nothing runs before it is there.
             Some(Phase::Accepting { .. } | Phase::Queued | Phase::Starting) => {
                 self.finish_on_disk(now, id, &refusal(cancellation));

@@ -61,8 +61,12 @@ impl Core {
                 let start = self.start(now.wall);
                 let record = start_record(id, &start);
                 self.ledger.begin(id, start);
-                let order = self.ledger.get(id).and_then(|entry| entry.order.as_ref());
-                let urgency = order.map_or(Urgency::Normal, |order| urgency_of(&order.action));
+                let urgency = self.ledger.get(id).map_or(Urgency::Normal, |entry| match &entry.order {
+                    // A crash interrupted it: it may have had its effect already, so it must come to an end.
+                    Some(_) if entry.starts() > 1 => Urgency::Essential,
+                    Some(order) => urgency_of(&order.action),
+                    None => Urgency::Normal,
+                });
                 self.busy.insert(lane, id);
                 self.append(vec![record], urgency, vec![Waiting::Start(id)]);
             }
@@ -140,6 +144,11 @@ impl Core {
             Waiting::Order(id) | Waiting::Start(id) => self.fail_unjournaled(now, id, error),
             Waiting::End(id) => {
                 error!(command_id = id.0, "The command's end cannot be written down: {error}");
+                let is_told = !matches!(self.ledger.get(id).map(|entry| entry.phase()), Some(Phase::Ending { .. }));
+                if !is_told && self.link.is_live() {
+                    let reason = format!("command {id} was not carried out, and that cannot be written down: {error}");
+                    self.effects.push_back(Effect::Send(AgentFrame::Rejected { reason }));
+                }
             }
         }
     }
@@ -187,41 +196,32 @@ impl Core {
         let Some(entry) = self.ledger.get(id) else { return };
         if let (Phase::Ending { result, .. }, false) = (entry.phase(), is_on_its_way) {
             let record = finished_record(entry, result, now.wall);
-            self.append(vec![record], Urgency::Essential, vec![Waiting::End(id)]);
+            let urgency = if entry.is_on_disk { Urgency::Essential } else { Urgency::Refusal };
+            self.append(vec![record], urgency, vec![Waiting::End(id)]);
         }
     }
 
     fn fail_unjournaled(&mut self, now: Now, id: CommandId, error: &JournalError) {
-        let refusal = Refusal {
-            word: match error {
-                JournalError::DiskFull => "disk-full",
-                JournalError::Broken(_) => "journal-broken",
-            },
-            message: format!("Nothing was done: {error}."),
+        let word = match error {
+            JournalError::DiskFull => "disk-full",
+            JournalError::Broken(_) => "journal-broken",
         };
-        let warn = || warn!(command_id = id.0, refused = refusal.word, "Command refused: {error}");
-        match self.ledger.get(id).map(|entry| entry.phase()) {
-            // Nothing was written, so nothing is done.
-            Some(Phase::Accepting { .. }) => {
-                warn();
-                self.leave_lane(id);
-                let item = self.ledger.finish(id, refused(id, &refusal), now.wall);
-                self.outbox.owe(item);
-            }
-            // Its receipt is on disk: its end must be there too. The reserve has room for that.
-            Some(Phase::Starting) => {
-                warn();
-                self.finish_on_disk(now, id, &refusal);
-            }
-            Some(
-                Phase::Queued
-                | Phase::Running
-                | Phase::Ending { .. }
-                | Phase::Finished { .. }
-                | Phase::Reported { .. },
-            )
-            | None => {}
-        }
+        let Some(entry) = self.ledger.get(id) else { return };
+        let message = match entry.phase() {
+            Phase::Starting if entry.starts() > 1 => format!(
+                "The agent was stopped while it carried this out and cannot go on: {error}. Look at the host for what was done."
+            ),
+            Phase::Accepting { .. } | Phase::Starting => format!("Nothing was done: {error}."),
+            Phase::Queued
+            | Phase::Running
+            | Phase::Ending { .. }
+            | Phase::Finished { .. }
+            | Phase::Reported { .. } => return,
+        };
+        warn!(command_id = id.0, refused = word, "Command refused: {error}");
+        // Told once it is on disk, for which the reserve has room: an agent that forgot it would run the next copy of the
+        // order, after the server was told that nothing was done.
+        self.finish_on_disk(now, id, &Refusal { word, message });
     }
 
     pub(super) fn fail_poisonous(&mut self, now: Now) {

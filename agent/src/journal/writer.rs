@@ -128,6 +128,7 @@ impl<F: FnMut(BatchId, Result<Usage, JournalError>)> Writer<F> {
         }
         let wanted = match urgency {
             Urgency::Normal => bytes + RESERVE_BYTES,
+            Urgency::Refusal => bytes + RESERVE_BYTES / 2,
             Urgency::Essential | Urgency::Lazy => bytes,
         };
         self.ensure_room(wanted).map_err(|_| JournalError::DiskFull)

@@ -81,9 +81,11 @@ fn query_of(uri: &Uri) -> String {
     format!("?{}", uri.query().unwrap_or_default())
 }
 
-/// Signatures seen while they are fresh: each is good once.
+/// Signatures seen while they are fresh: each is good once. In memory: what an earlier process has seen is told by its time.
 #[derive(Default)]
 pub struct Nonces {
+    /// Unix seconds; a signature made then or earlier may have been used already.
+    begun_at: i64,
     seen: Mutex<Seen>,
 }
 
@@ -95,8 +97,20 @@ struct Seen {
 }
 
 impl Nonces {
+    /// For a server that started at `now`, in Unix seconds.
+    #[must_use]
+    pub fn since(now: i64) -> Self {
+        Self { begun_at: now, seen: Mutex::default() }
+    }
+
     /// Refuses a nonce that this endpoint has used.
     pub fn remember(&self, signature: &RequestSignature, now: i64) -> Result<(), ApiError> {
+        if signature.created <= self.begun_at {
+            // No 401: the agent is to sign again soon and not to rest until somebody has looked.
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "restarted", "The server was restarted")
+                .detail("the request was signed before this server started: sign again")
+                .retry_after(1));
+        }
         let key = digest(signature);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((_, old)) = seen.queue.pop_front_if(|(until, _)| *until < now) {

@@ -162,3 +162,21 @@ async fn a_received_command_without_an_answer_ends_too() {
     );
     assert_eq!(status(clock::now() + TimeDelta::days(7) + TimeDelta::hours(2)).await, "expired");
 }
+
+#[tokio::test]
+async fn a_request_signed_before_the_server_started_is_asked_for_again() {
+    use voltaxe_server::gateway::signed::Nonces;
+
+    let started = voltaxe_server::clock::now().timestamp();
+    let nonces = Nonces::since(started);
+    let keyid = format!("ep_{}", "0".repeat(32)).parse::<voltaxe_protocol::EndpointId>().unwrap();
+    let signature = |created| voltaxe_protocol::RequestSignature {
+        created,
+        nonce: "A".repeat(22),
+        keyid: keyid.clone(),
+    };
+    let refused = nonces.remember(&signature(started), started + 1).unwrap_err();
+    let response = axum::response::IntoResponse::into_response(refused);
+    assert_eq!(response.status(), 503, "no 401, after which an agent would rest for long");
+    assert!(nonces.remember(&signature(started + 1), started + 1).is_ok());
+}

@@ -70,19 +70,25 @@ fn an_order_that_is_refused_is_receipted_once_the_refusal_is_on_disk() {
 }
 
 #[test]
-fn a_full_or_broken_disk_gives_no_receipt_and_the_result_says_why() {
-    let errors = [JournalError::DiskFull, JournalError::Broken("test".to_owned())];
-    for (error, word) in errors.into_iter().zip(["disk-full", "journal-broken"]) {
-        let mut sim = Sim::live();
-        sim.disk = Err(error);
-        let verdict = sim.post_directly(&order(1, check()));
-        assert!(matches!(verdict, DirectVerdict::Unavailable(_)), "{verdict:?}");
-        assert_eq!((sim.runs(), sim.refusals()), (vec![], vec![(1, word.to_owned())]));
-    }
+fn a_full_disk_gives_no_receipt_and_the_result_says_why() {
     let mut sim = Sim::live();
     sim.disk = Err(JournalError::DiskFull);
+    let verdict = sim.post_directly(&order(1, check()));
+    assert!(matches!(verdict, DirectVerdict::Unavailable(_)), "{verdict:?}");
+    assert_eq!((sim.runs(), sim.refusals()), (vec![], vec![(1, "disk-full".to_owned())]));
     assert_eq!(sim.post_directly(&order(2, restore())), receipt(2), "a restore has the reserve");
     assert_eq!(sim.runs(), [2]);
+}
+
+#[test]
+fn a_broken_disk_says_nothing_final_of_a_command_that_a_restart_could_run() {
+    let mut sim = Sim::live();
+    sim.disk = Err(JournalError::Broken("test".to_owned()));
+    let verdict = sim.post_directly(&order(1, check()));
+    assert!(matches!(verdict, DirectVerdict::Unavailable(_)), "{verdict:?}");
+    assert_eq!((sim.runs(), sim.refusals()), (vec![], vec![]));
+    let rejected = |effect: &Effect| matches!(effect, Effect::Send(AgentFrame::Rejected { .. }));
+    assert!(sim.effects.iter().any(rejected), "the server's log has it");
 }
 
 #[test]
