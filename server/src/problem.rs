@@ -138,7 +138,9 @@ impl From<StrikeError> for ApiError {
             StrikeError::UnknownHosts(ref names) => {
                 Self::new(StatusCode::NOT_FOUND, "unknown-host", "There is no such endpoint")
                     .field("hostnames")
-                    .detail(format!("no active endpoint: {names}; nothing was queued, GET /telemetry lists them"))
+                    .detail(format!(
+                        "no active endpoint: {names}; nothing was queued, GET /telemetry lists them"
+                    ))
             }
             StrikeError::NotFound(detail) => Self::not_found(detail),
             StrikeError::UnknownCommand(id) => {

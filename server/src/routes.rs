@@ -103,12 +103,7 @@ pub fn console_routes() -> Vec<Route> {
             Operator(Action::CancelCommand),
             post(schedules::cancel),
         ),
-        route(
-            Method::POST,
-            "/api/schedules/{id}/extend",
-            Operator(Action::Isolate),
-            post(schedules::extend),
-        ),
+        route(Method::POST, "/api/schedules/{id}/extend", Operator(Action::Isolate), post(schedules::extend)),
         route(Method::GET, "/api/rate-limits", Operator(Action::View), get(rate_limits::list)),
         route(
             Method::PUT,

@@ -63,7 +63,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let key = signing_key::load_or_create(&config.state_dir)?;
     let database = Database::open(&config).await?;
-    let outcome = run_on(&config, database.store.clone(), key, nonces, Listeners { console, gateway, metrics, tls }).await;
+    let outcome =
+        run_on(&config, database.store.clone(), key, nonces, Listeners { console, gateway, metrics, tls })
+            .await;
     database.close().await;
     outcome?;
     tracing::info!("stopped");

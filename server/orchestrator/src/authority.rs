@@ -118,7 +118,11 @@ impl Operator {
 impl Operator {
     /// For an action that is only known when the request is read.
     pub fn must(&self, action: Action) -> Result<(), Forbidden> {
-        if self.role >= action.role() { Ok(()) } else { Err(Forbidden { needs: action.role(), has: self.role }) }
+        if self.role >= action.role() {
+            Ok(())
+        } else {
+            Err(Forbidden { needs: action.role(), has: self.role })
+        }
     }
 }
 

@@ -18,11 +18,16 @@ impl Recurrence {
         if fields != 5 && !expression.trim_start().starts_with('@') {
             return Err((
                 "cron",
-                format!("has {fields} fields and needs 5: minute hour day month weekday, as in \"30 2 * * 1-5\""),
+                format!(
+                    "has {fields} fields and needs 5: minute hour day month weekday, as in \"30 2 * * 1-5\""
+                ),
             ));
         }
         let cron = expression.parse::<Cron>().map_err(|error| {
-            ("cron", format!("is not understood ({error}); as in \"30 2 * * 1-5\": minute hour day month weekday"))
+            (
+                "cron",
+                format!("is not understood ({error}); as in \"30 2 * * 1-5\": minute hour day month weekday"),
+            )
         })?;
         let zone = zone.parse::<Tz>().map_err(|_| {
             ("time_zone", format!("{zone:?} is no IANA time zone; as in Europe/Berlin or UTC"))

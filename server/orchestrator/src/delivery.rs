@@ -21,10 +21,10 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use voltaxe_protocol::{CommandId, DirectAnswer, DirectOffer, EndpointId, Keypair, PublicKey};
 use voltaxe_store::{Enqueue, NewCommand, NewReceipt, NewResult, RecordedResult, StoreError};
 
-pub use self::queue::Queue;
-pub use self::reports::ResultOutcome;
 use self::ended::Ended;
 pub(crate) use self::gather::Gatherer;
+pub use self::queue::Queue;
+pub use self::reports::ResultOutcome;
 use crate::{
     StrikeError,
     events::{Change, Events},
@@ -156,24 +156,36 @@ impl<Q: Queue> Delivery<Q> {
         });
         let enqueues = {
             let shared = Arc::clone(&shared);
-            Gatherer::start(GROUP, |(new, _): &(NewCommand, _)| new.endpoint_id.clone(), move |group| {
-                let shared = Arc::clone(&shared);
-                async move { shared.commit_enqueues(group).await }
-            })
+            Gatherer::start(
+                GROUP,
+                |(new, _): &(NewCommand, _)| new.endpoint_id.clone(),
+                move |group| {
+                    let shared = Arc::clone(&shared);
+                    async move { shared.commit_enqueues(group).await }
+                },
+            )
         };
         let receipts = {
             let shared = Arc::clone(&shared);
-            Gatherer::start(GROUP, |receipt: &NewReceipt| receipt.id, move |group: Vec<NewReceipt>| {
-                let shared = Arc::clone(&shared);
-                async move { shared.commit_receipts(group).await }
-            })
+            Gatherer::start(
+                GROUP,
+                |receipt: &NewReceipt| receipt.id,
+                move |group: Vec<NewReceipt>| {
+                    let shared = Arc::clone(&shared);
+                    async move { shared.commit_receipts(group).await }
+                },
+            )
         };
         let results = {
             let shared = Arc::clone(&shared);
-            Gatherer::start(GROUP, |new: &NewResult| new.result.command_id, move |group: Vec<NewResult>| {
-                let shared = Arc::clone(&shared);
-                async move { shared.commit_results(group).await }
-            })
+            Gatherer::start(
+                GROUP,
+                |new: &NewResult| new.result.command_id,
+                move |group: Vec<NewResult>| {
+                    let shared = Arc::clone(&shared);
+                    async move { shared.commit_results(group).await }
+                },
+            )
         };
         Self { shared, enqueues, receipts, results }
     }
@@ -236,7 +248,8 @@ impl<Q: Queue> Shared<Q> {
         for new in &mut group {
             new.leased_until = self.lease_for(&new.endpoint_id, new.command, now);
         }
-        let outcomes = self.meters.time(Commit::Enqueue, group.len(), self.queue.enqueue(&group, now)).await?;
+        let outcomes =
+            self.meters.time(Commit::Enqueue, group.len(), self.queue.enqueue(&group, now)).await?;
         Ok(outcomes
             .into_iter()
             .map(|outcome| match outcome {

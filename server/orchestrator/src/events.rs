@@ -70,7 +70,12 @@ impl Events {
     #[must_use]
     pub fn new(first: u64) -> Self {
         let (live, _) = broadcast::channel(KEPT);
-        Self { inner: Arc::new(Inner { log: Mutex::new(Log { next: first, kept: VecDeque::new(), watched_at: None }), live }) }
+        Self {
+            inner: Arc::new(Inner {
+                log: Mutex::new(Log { next: first, kept: VecDeque::new(), watched_at: None }),
+                live,
+            }),
+        }
     }
 
     pub fn publish(&self, change: Change) {

@@ -83,7 +83,11 @@ impl Default for Meters {
             asked_back: Gauge::default(),
             registry: Registry::default(),
         };
-        registry.register("commit_seconds", "One group commit, by what it was for", inner.commit_seconds.clone());
+        registry.register(
+            "commit_seconds",
+            "One group commit, by what it was for",
+            inner.commit_seconds.clone(),
+        );
         registry.register("commit_group_size", "Items that shared one commit", inner.group_size.clone());
         registry.register(
             "push_seconds",
@@ -108,7 +112,11 @@ impl Default for Meters {
             inner.oldest_seconds.clone(),
         );
         registry.register("agents", "Reachable agents, by channel", inner.agents.clone());
-        registry.register("schedules_waiting", "Schedules that have not ended", inner.schedules_waiting.clone());
+        registry.register(
+            "schedules_waiting",
+            "Schedules that have not ended",
+            inner.schedules_waiting.clone(),
+        );
         registry.register(
             "schedule_lag_seconds",
             "How late the most overdue schedule is",

@@ -45,8 +45,10 @@ struct Inner {
     passwords: Passwords,
     throttle: Throttle,
     /// By the token's hash: who it was, and when the database said so.
-    sessions: Mutex<HashMap<[u8; 32], (Operator, DateTime<Utc>)>>,
+    sessions: Mutex<KnownSessions>,
 }
+
+type KnownSessions = HashMap<[u8; 32], (Operator, DateTime<Utc>)>;
 
 /// 256 random bits that stand for a session; only their SHA-256 is stored.
 #[derive(Clone)]
@@ -114,12 +116,14 @@ pub enum SetupError {
 impl Operators {
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { inner: Arc::new(Inner {
+        Self {
+            inner: Arc::new(Inner {
                 store,
                 passwords: Passwords::new(),
                 throttle: Throttle::default(),
                 sessions: Mutex::default(),
-            }) }
+            }),
+        }
     }
 
     /// Whether there is no operator yet, so that a setup link can make the first.
@@ -242,7 +246,7 @@ impl Operators {
         Ok(Some(operator))
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Operator, DateTime<Utc>)>> {
+    fn sessions(&self) -> MutexGuard<'_, KnownSessions> {
         self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

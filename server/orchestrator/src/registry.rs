@@ -111,9 +111,7 @@ impl Registry {
     pub(crate) fn recent(&self, now: DateTime<Utc>) -> Vec<EndpointId> {
         self.lock()
             .iter()
-            .filter(|(_, line)| {
-                line.stream.is_some() || line.seen_at.is_some_and(|at| now - at <= SWEPT_FOR)
-            })
+            .filter(|(_, line)| line.stream.is_some() || line.seen_at.is_some_and(|at| now - at <= SWEPT_FOR))
             .map(|(endpoint, _)| endpoint.clone())
             .collect()
     }
@@ -174,7 +172,8 @@ impl Registry {
     /// Where the agent says that it takes commands: a port at the address that its signed message came from.
     pub(crate) fn advertise(&self, endpoint: &EndpointId, peer: IpAddr, port: Option<u16>) {
         with_line(&mut self.lock(), endpoint, |line| {
-            let address = port.filter(|port| *port != 0).map(|port| SocketAddr::new(peer.to_canonical(), port));
+            let address =
+                port.filter(|port| *port != 0).map(|port| SocketAddr::new(peer.to_canonical(), port));
             match address {
                 Some(address) if line.direct.as_ref().is_some_and(|direct| direct.address == address) => {}
                 Some(address) => line.direct = Some(Direct { address, worked_at: None, failed: None }),
@@ -191,12 +190,7 @@ impl Registry {
         line.direct.as_ref().map(|direct| direct.address)
     }
 
-    pub(crate) fn note_direct(
-        &self,
-        endpoint: &EndpointId,
-        outcome: Result<(), String>,
-        now: DateTime<Utc>,
-    ) {
+    pub(crate) fn note_direct(&self, endpoint: &EndpointId, outcome: Result<(), String>, now: DateTime<Utc>) {
         let mut lines = self.lock();
         let Some(direct) = lines.get_mut(endpoint).and_then(|line| line.direct.as_mut()) else { return };
         match outcome {

@@ -157,11 +157,15 @@ impl Strike {
 fn telemetry_gatherer(store: Store, meters: Meters) -> Gatherer<NewTelemetry, ()> {
     const GROUP: usize = 512;
 
-    Gatherer::start(GROUP, |message: &NewTelemetry| message.endpoint_id.clone(), move |group: Vec<NewTelemetry>| {
-        let (store, meters) = (store.clone(), meters.clone());
-        async move {
-            meters.time(Commit::Telemetry, group.len(), store.record_telemetry(&group)).await?;
-            Ok(vec![(); group.len()])
-        }
-    })
+    Gatherer::start(
+        GROUP,
+        |message: &NewTelemetry| message.endpoint_id.clone(),
+        move |group: Vec<NewTelemetry>| {
+            let (store, meters) = (store.clone(), meters.clone());
+            async move {
+                meters.time(Commit::Telemetry, group.len(), store.record_telemetry(&group)).await?;
+                Ok(vec![(); group.len()])
+            }
+        },
+    )
 }

@@ -44,7 +44,8 @@ async fn call(client: &Client, address: SocketAddr, offer: &DirectOffer) -> Resu
         body.extend_from_slice(&chunk);
     }
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|error| format!("its answer is not understood: {error}"));
+        return serde_json::from_slice(&body)
+            .map_err(|error| format!("its answer is not understood: {error}"));
     }
     let detail = serde_json::from_slice::<Problem>(&body).ok().and_then(|problem| problem.detail);
     let detail: String = detail.unwrap_or_default().chars().take(200).collect();

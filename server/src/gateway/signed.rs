@@ -107,9 +107,13 @@ impl Nonces {
     pub fn remember(&self, signature: &RequestSignature, now: i64) -> Result<(), ApiError> {
         if signature.created <= self.begun_at {
             // No 401: the agent is to sign again soon and not to rest until somebody has looked.
-            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "restarted", "The server was restarted")
-                .detail("the request was signed before this server started: sign again")
-                .retry_after(1));
+            return Err(ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "restarted",
+                "The server was restarted",
+            )
+            .detail("the request was signed before this server started: sign again")
+            .retry_after(1));
         }
         let key = digest(signature);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

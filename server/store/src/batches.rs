@@ -191,12 +191,15 @@ impl Store {
     /// The active endpoints of these names, by name; names without one are missing.
     #[tracing::instrument(name = "db.endpoint.by_hostnames", skip_all, err(level = "debug"))]
     pub async fn endpoints_named(&self, names: &[String]) -> Result<Vec<(String, EndpointId)>, StoreError> {
-        sqlx::query!("SELECT hostname, id FROM endpoints WHERE hostname = ANY($1) AND status = 'active'", names)
-            .fetch_all(&self.durable)
-            .await?
-            .into_iter()
-            .map(|row| Ok((row.hostname, endpoint_id("endpoints", row.id)?)))
-            .collect()
+        sqlx::query!(
+            "SELECT hostname, id FROM endpoints WHERE hostname = ANY($1) AND status = 'active'",
+            names
+        )
+        .fetch_all(&self.durable)
+        .await?
+        .into_iter()
+        .map(|row| Ok((row.hostname, endpoint_id("endpoints", row.id)?)))
+        .collect()
     }
 }
 

@@ -33,10 +33,7 @@ impl StoreError {
             Self::Migration(error) => {
                 matches!(&**error, sqlx::migrate::MigrateError::Execute(error) if away(error))
             }
-            Self::Taken { .. }
-            | Self::BadRow { .. }
-            | Self::NotDurable { .. }
-            | Self::Database(_) => false,
+            Self::Taken { .. } | Self::BadRow { .. } | Self::NotDurable { .. } | Self::Database(_) => false,
         }
     }
 }

@@ -31,11 +31,11 @@ pub use hints::{Hint, HintListener};
 pub use operators::{NewOperator, OperatorRow, SessionRow};
 pub use queue_depth::QueueDepth;
 pub use schedules::{NewSchedule, Run};
-pub use telemetry::NewTelemetry;
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+pub use telemetry::NewTelemetry;
 
 /// The schema, newest last. Applied by [`Store::migrate`].
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");

@@ -99,7 +99,10 @@ impl Store {
             sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        tracing::info!(partition = name, "the partition {name} took over rows that had come before it was made");
+        tracing::info!(
+            partition = name,
+            "the partition {name} took over rows that had come before it was made"
+        );
         Ok(())
     }
 

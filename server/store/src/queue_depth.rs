@@ -36,9 +36,7 @@ impl Store {
         )
         .fetch_one(&self.relaxed)
         .await?;
-        let age = |at: Option<DateTime<Utc>>| {
-            at.map_or(0.0, |at| (now - at).as_seconds_f64().max(0.0))
-        };
+        let age = |at: Option<DateTime<Utc>>| at.map_or(0.0, |at| (now - at).as_seconds_f64().max(0.0));
         Ok(QueueDepth {
             pending: row.pending,
             delivered: row.delivered,

@@ -278,12 +278,15 @@ impl Store {
     #[tracing::instrument(name = "db.endpoint.active_of", skip_all, err(level = "debug"))]
     pub async fn active_of(&self, ids: &[EndpointId]) -> Result<Vec<EndpointId>, StoreError> {
         let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
-        sqlx::query_scalar!("SELECT id FROM endpoints WHERE id = ANY($1) AND status = 'active' ORDER BY 1", &ids)
-            .fetch_all(&self.durable)
-            .await?
-            .into_iter()
-            .map(|id| endpoint_id("endpoints", id))
-            .collect()
+        sqlx::query_scalar!(
+            "SELECT id FROM endpoints WHERE id = ANY($1) AND status = 'active' ORDER BY 1",
+            &ids
+        )
+        .fetch_all(&self.durable)
+        .await?
+        .into_iter()
+        .map(|id| endpoint_id("endpoints", id))
+        .collect()
     }
 }
 

@@ -37,9 +37,9 @@ async fn a_click_reaches_the_stream_and_its_result_ends_the_command() {
     assert_eq!(order.endpoint_id, agent.id);
     assert_eq!(order.created_by, "responder.tester");
 
-    let command = async || { server.store.command(order.id).await.unwrap().unwrap() };
+    let command = async || server.store.command(order.id).await.unwrap().unwrap();
     say(&mut socket, &AgentFrame::Receipt { command_id: order.id, attempt }).await;
-    until("the receipt", async || { command().await.delivered_at }).await;
+    until("the receipt", async || command().await.delivered_at).await;
     assert_eq!(command().await.status.as_str(), "delivered");
     say(&mut socket, &AgentFrame::Started { command_id: order.id }).await;
     say(&mut socket, &AgentFrame::Result(outcome(order.id, ObservedIsolation::Isolated))).await;
@@ -145,7 +145,7 @@ async fn an_agent_that_lost_what_it_acknowledged_is_asked_and_gets_it_again() {
     let (mut socket, _) = agent.join(&server).await;
     hear(&mut socket).await;
     say(&mut socket, &AgentFrame::Receipt { command_id: id, attempt: 1 }).await;
-    until("the receipt", async || { server.store.command(id).await.unwrap().unwrap().delivered_at }).await;
+    until("the receipt", async || server.store.command(id).await.unwrap().unwrap().delivered_at).await;
     drop(socket);
     let (mut socket, _) = agent.join(&server).await;
     assert_eq!(hear(&mut socket).await, ServerFrame::Query { command_id: id });

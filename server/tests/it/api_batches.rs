@@ -39,7 +39,10 @@ async fn a_batch_reaches_every_host_and_shows_its_progress() {
     let who = server.signed_in(Role::Responder).await;
     let batch = server.post("/api/batches", &who, &isolate(&["web-01", "web-02", "web-03", "web-01"])).await;
     assert_eq!(batch.status, 202, "{batch:?}");
-    assert_eq!((&batch.body["total"], &batch.body["queued"], &batch.body["existing"]), (&json!(3), &json!(3), &json!(0)));
+    assert_eq!(
+        (&batch.body["total"], &batch.body["queued"], &batch.body["existing"]),
+        (&json!(3), &json!(3), &json!(0))
+    );
     assert_eq!(states(&server, &who, &batch).await["pending"], 3);
     executes(&server, &agents[0], ObservedIsolation::Isolated).await;
     agents[1].poll(&server).await;
@@ -79,7 +82,8 @@ async fn an_empty_list_is_an_error() {
 async fn the_same_key_is_the_same_batch() {
     let server = TestServer::start().await;
     fleet(&server, &["web-01"]).await;
-    let who = server.signed_in(Role::Responder).await.with("idempotency-key", uuid::Uuid::new_v4().to_string());
+    let who =
+        server.signed_in(Role::Responder).await.with("idempotency-key", uuid::Uuid::new_v4().to_string());
     let first = server.post("/api/batches", &who, &isolate(&["web-01"])).await;
     let again = server.post("/api/batches", &who, &isolate(&["web-01"])).await;
     assert_eq!((again.status, &again.body["batch_id"]), (202, &first.body["batch_id"]), "{again:?}");
@@ -94,14 +98,22 @@ async fn undo_releases_exactly_those_that_the_batch_isolated() {
     server.post("/api/isolate", &who, &json!({ "hostname": "web-01", "reason": "before" })).await;
     executes(&server, &agents[0], ObservedIsolation::Isolated).await;
     let batch = server.post("/api/batches", &who, &isolate(&["web-01", "web-02", "web-03"])).await;
-    assert_eq!((&batch.body["queued"], &batch.body["existing"]), (&json!(2), &json!(1)), "web-01 was isolated already");
+    assert_eq!(
+        (&batch.body["queued"], &batch.body["existing"]),
+        (&json!(2), &json!(1)),
+        "web-01 was isolated already"
+    );
     for agent in &agents {
         executes(&server, agent, ObservedIsolation::Isolated).await;
     }
     // Released and isolated again by hand: not the batch's work any more.
     for order in ["/api/restore", "/api/isolate"] {
         server.post(order, &who, &json!({ "hostname": "web-03", "reason": "by hand" })).await;
-        let state = if order == "/api/isolate" { ObservedIsolation::Isolated } else { ObservedIsolation::NotIsolated };
+        let state = if order == "/api/isolate" {
+            ObservedIsolation::Isolated
+        } else {
+            ObservedIsolation::NotIsolated
+        };
         executes(&server, &agents[2], state).await;
     }
     let location = batch.headers["location"].to_str().unwrap();
@@ -111,8 +123,18 @@ async fn undo_releases_exactly_those_that_the_batch_isolated() {
     for (agent, expected) in agents.iter().zip([0, 1, 0]) {
         assert_eq!(agent.poll(&server).await.len(), expected, "{}", agent.hostname);
     }
-    let undo_again = server.post(&format!("{}/undo", undo.headers["location"].to_str().unwrap()), &who, &json!({ "reason": "undo undo" })).await;
-    assert_eq!((undo_again.status, undo_again.problem()), (409, "conflict"), "only an isolation can be undone");
+    let undo_again = server
+        .post(
+            &format!("{}/undo", undo.headers["location"].to_str().unwrap()),
+            &who,
+            &json!({ "reason": "undo undo" }),
+        )
+        .await;
+    assert_eq!(
+        (undo_again.status, undo_again.problem()),
+        (409, "conflict"),
+        "only an isolation can be undone"
+    );
 }
 
 #[tokio::test]

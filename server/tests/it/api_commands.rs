@@ -26,7 +26,8 @@ async fn a_command_that_nobody_has_can_be_cancelled_and_is_never_handed_out() {
 }
 
 #[tokio::test]
-async fn a_command_that_was_handed_out_is_asked_back_and_never_said_to_be_cancelled_before_the_host_says_so() {
+async fn a_command_that_was_handed_out_is_asked_back_and_never_said_to_be_cancelled_before_the_host_says_so()
+{
     let server = TestServer::start().await;
     let agent = TestAgent::enrolled(&server, "web-01").await;
     let who = server.signed_in(Role::Responder).await;
@@ -102,7 +103,13 @@ async fn the_list_is_paged_by_id_newest_first() {
     }
     let first = server.get("/api/commands?limit=2", &who).await;
     let names = |answer: &crate::harness::Answer| -> Vec<String> {
-        answer.body.as_array().unwrap().iter().map(|row| row["hostname"].as_str().unwrap().to_owned()).collect()
+        answer
+            .body
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["hostname"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names(&first), ["web-03", "web-02"]);
     let rest = server.get(&format!("/api/commands?limit=2&before={}", first.body[1]["id"]), &who).await;
@@ -124,16 +131,23 @@ async fn what_is_wrong_with_an_order_is_named() {
         (json!({ "reason": "x" }), "reason"),
         (json!({ "expires_at": "2020-01-01T00:00:00Z" }), "expires_at"),
         (json!({ "auto_restore_after_seconds": 600 }), "auto_restore_after_seconds"),
-        (json!({ "command": "network_isolate", "auto_restore_after_seconds": 5 }), "auto_restore_after_seconds"),
+        (
+            json!({ "command": "network_isolate", "auto_restore_after_seconds": 5 }),
+            "auto_restore_after_seconds",
+        ),
         (json!({ "not_before": "2020-01-01T00:00:00Z" }), "not_before"),
         (json!({ "hostname": null }), "hostname"),
     ] {
         let answer = server.post("/api/commands", &who, &order(with.clone())).await;
         assert_eq!((answer.status, &answer.body["field"]), (422, &json!(field)), "{with}: {answer:?}");
     }
-    let unknown_field = server.post("/api/isolate", &who, &json!({ "hostname": "web-01", "force": true })).await;
+    let unknown_field =
+        server.post("/api/isolate", &who, &json!({ "hostname": "web-01", "force": true })).await;
     assert_eq!(unknown_field.status, 422);
-    assert!(server.get("/api/commands", &who).await.body.as_array().unwrap().is_empty(), "nothing was queued");
+    assert!(
+        server.get("/api/commands", &who).await.body.as_array().unwrap().is_empty(),
+        "nothing was queued"
+    );
 }
 
 #[tokio::test]

@@ -132,7 +132,10 @@ async fn an_isolation_takes_itself_back_counted_from_when_it_took_effect() {
     let body = json!({ "hostname": "web-01", "reason": "look first", "auto_restore_after_seconds": 3600 });
     let click = server.post("/api/isolate", &who, &body).await;
     let rollback = waiting(&server, &who).await.remove(0);
-    assert_eq!((&rollback["kind"], &rollback["rollback_of"]), (&json!("rollback"), &click.body["command_id"]));
+    assert_eq!(
+        (&rollback["kind"], &rollback["rollback_of"]),
+        (&json!("rollback"), &click.body["command_id"])
+    );
     assert_eq!(rollback["next_run_at"], Value::Null, "it counts from the effect, not from the click");
     isolates(&server, &agent, &click.body["command_id"]).await;
     let armed = waiting(&server, &who).await.remove(0);
@@ -158,7 +161,8 @@ async fn a_rollback_never_undoes_another_orders_work() {
     let body = json!({ "hostname": "web-01", "reason": "first", "auto_restore_after_seconds": 3600 });
     let first = server.post("/api/isolate", &who, &body).await;
     isolates(&server, &agent, &first.body["command_id"]).await;
-    let restore = server.post("/api/restore", &who, &json!({ "hostname": "web-01", "reason": "clean" })).await;
+    let restore =
+        server.post("/api/restore", &who, &json!({ "hostname": "web-01", "reason": "clean" })).await;
     agent.poll(&server).await;
     let id = CommandId(restore.body["command_id"].as_i64().unwrap());
     let done = serde_json::to_value(outcome(id, ObservedIsolation::NotIsolated)).unwrap();
@@ -181,5 +185,8 @@ async fn a_rollback_ends_with_an_isolation_that_never_took_effect() {
     server.post(&format!("/api/commands/{}/cancel", click.body["command_id"]), &who, &json!({})).await;
     assert!(waiting(&server, &who).await.is_empty());
     let all = server.get("/api/schedules", &who).await;
-    assert_eq!((&all.body[0]["state"], &all.body[0]["note"]), (&json!("cancelled"), &json!("the isolation was cancelled")));
+    assert_eq!(
+        (&all.body[0]["state"], &all.body[0]["note"]),
+        (&json!("cancelled"), &json!("the isolation was cancelled"))
+    );
 }

@@ -115,7 +115,7 @@ async fn a_call_that_fails_leaves_the_command_to_the_poll() {
     advertise(&server, &agent, broken.start().await).await;
     let click = isolate(&server, &who).await;
     assert_eq!((&click.body["method"], &click.body["status"]), (&json!("direct"), &json!("pending")));
-    until("the poll to bring it", async || { (!agent.poll(&server).await.is_empty()).then_some(()) }).await;
+    until("the poll to bring it", async || (!agent.poll(&server).await.is_empty()).then_some(())).await;
     assert_eq!(broken.heard.lock().unwrap().len(), 1);
 }
 
@@ -148,8 +148,12 @@ async fn an_agent_that_polls_is_asked_about_what_it_acknowledged() {
     let receipt = json!({ "command_id": click.body["command_id"], "attempt": 1 });
     agent.post(&server, "/command/receipt", &receipt).await;
     let answer = agent.get(&server, "/command/poll?host=web-01").await;
-    assert_eq!((&answer.body["commands"], &answer.body["queries"]), (&json!([]), &json!([click.body["command_id"]])));
-    let lost = agent.post(&server, "/command/not-known", &json!({ "command_id": click.body["command_id"] })).await;
+    assert_eq!(
+        (&answer.body["commands"], &answer.body["queries"]),
+        (&json!([]), &json!([click.body["command_id"]]))
+    );
+    let lost =
+        agent.post(&server, "/command/not-known", &json!({ "command_id": click.body["command_id"] })).await;
     assert_eq!(lost.status, 200, "{lost:?}");
     let again = agent.poll(&server).await;
     assert_eq!((&again[0]["id"], &again[0]["attempt"]), (&click.body["command_id"], &json!(2)));

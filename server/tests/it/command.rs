@@ -170,11 +170,8 @@ async fn a_request_signed_before_the_server_started_is_asked_for_again() {
     let started = voltaxe_server::clock::now().timestamp();
     let nonces = Nonces::since(started);
     let keyid = format!("ep_{}", "0".repeat(32)).parse::<voltaxe_protocol::EndpointId>().unwrap();
-    let signature = |created| voltaxe_protocol::RequestSignature {
-        created,
-        nonce: "A".repeat(22),
-        keyid: keyid.clone(),
-    };
+    let signature =
+        |created| voltaxe_protocol::RequestSignature { created, nonce: "A".repeat(22), keyid: keyid.clone() };
     let refused = nonces.remember(&signature(started), started + 1).unwrap_err();
     let response = axum::response::IntoResponse::into_response(refused);
     assert_eq!(response.status(), 503, "no 401, after which an agent would rest for long");

@@ -65,10 +65,9 @@ async fn the_server_answers_503_meanwhile_recovers_by_itself_and_loses_nothing_i
     })
     .await;
     for id in acknowledged {
-        let found = until("a connection", async || {
-            server.store.command(voltaxe_protocol::CommandId(id)).await.ok()
-        })
-        .await;
+        let found =
+            until("a connection", async || server.store.command(voltaxe_protocol::CommandId(id)).await.ok())
+                .await;
         assert!(found.is_some(), "command {id} was acknowledged and is gone");
     }
     drop(server);

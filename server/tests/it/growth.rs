@@ -55,6 +55,9 @@ async fn what_is_past_its_retention_is_dropped_and_the_rest_is_kept() {
     server.strike.maintain(a_week, clock::now()).await.unwrap();
     let oldest_day = (clock::now().date_naive() - Days::new(14)).format("%Y%m%d").to_string();
     for name in partitions(&mut sql).await.iter().filter(|name| !name.ends_with("default")) {
-        assert!(name.rsplit('_').next().unwrap() >= oldest_day.as_str(), "{name} is older than the seed's 7 days");
+        assert!(
+            name.rsplit('_').next().unwrap() >= oldest_day.as_str(),
+            "{name} is older than the seed's 7 days"
+        );
     }
 }

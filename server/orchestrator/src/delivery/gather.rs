@@ -70,8 +70,7 @@ fn take_group<I, O, K: Eq + Hash>(
     key: fn(&I) -> K,
 ) -> Vec<Waiting<I, O>> {
     let mut keys = HashSet::with_capacity(held.len());
-    let (group, rest): (Vec<_>, Vec<_>) =
-        held.drain(..).partition(|waiting| keys.insert(key(&waiting.item)));
+    let (group, rest): (Vec<_>, Vec<_>) = held.drain(..).partition(|waiting| keys.insert(key(&waiting.item)));
     *held = rest.into();
     group
 }
@@ -119,17 +118,21 @@ mod tests {
     fn gatherer(go: Arc<Semaphore>) -> (Gatherer<u32, u32>, Groups) {
         let groups = Groups::default();
         let seen = Arc::clone(&groups);
-        let gatherer = Gatherer::start(8, |item| item % 10, move |group: Vec<u32>| {
-            let (go, seen) = (Arc::clone(&go), Arc::clone(&seen));
-            async move {
-                go.acquire().await.unwrap().forget();
-                seen.lock().unwrap().push(group.clone());
-                if group.len() > 1 && group.contains(&99) {
-                    return Err(StoreError::Taken { constraint: "test".to_owned() });
+        let gatherer = Gatherer::start(
+            8,
+            |item| item % 10,
+            move |group: Vec<u32>| {
+                let (go, seen) = (Arc::clone(&go), Arc::clone(&seen));
+                async move {
+                    go.acquire().await.unwrap().forget();
+                    seen.lock().unwrap().push(group.clone());
+                    if group.len() > 1 && group.contains(&99) {
+                        return Err(StoreError::Taken { constraint: "test".to_owned() });
+                    }
+                    Ok(group.into_iter().map(|item| item * 2).collect())
                 }
-                Ok(group.into_iter().map(|item| item * 2).collect())
-            }
-        });
+            },
+        );
         (gatherer, groups)
     }
 

@@ -52,10 +52,7 @@ pub trait Queue: Clone + Send + Sync + 'static {
         &self,
         receipts: &[NewReceipt],
     ) -> impl Future<Output = Outcome<Vec<CommandRecord>>> + Send;
-    fn record_starts(
-        &self,
-        starts: &[NewStart],
-    ) -> impl Future<Output = Outcome<Vec<CommandRecord>>> + Send;
+    fn record_starts(&self, starts: &[NewStart]) -> impl Future<Output = Outcome<Vec<CommandRecord>>> + Send;
     fn record_results(
         &self,
         results: &[NewResult],
@@ -131,11 +128,7 @@ impl Queue for Store {
         Store::take_receipt_back(self, endpoint, id).await
     }
 
-    async fn overdue_endpoints(
-        &self,
-        among: &[EndpointId],
-        now: DateTime<Utc>,
-    ) -> Outcome<Vec<EndpointId>> {
+    async fn overdue_endpoints(&self, among: &[EndpointId], now: DateTime<Utc>) -> Outcome<Vec<EndpointId>> {
         Store::overdue_endpoints(self, among, now).await
     }
 

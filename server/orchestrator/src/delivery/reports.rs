@@ -73,8 +73,7 @@ impl<Q: Queue> Delivery<Q> {
         let id = result.command_id;
         let begun = lock(&self.shared.begun).remove(&id);
         let started_at = begun.filter(|(by, _)| by == endpoint).map(|(_, at)| at);
-        let new =
-            NewResult { endpoint_id: endpoint.clone(), result, observed, channel, started_at, at: now };
+        let new = NewResult { endpoint_id: endpoint.clone(), result, observed, channel, started_at, at: now };
         match self.results.submit(new.clone()).await? {
             RecordedResult::Recorded(record) => Ok(ResultOutcome::Recorded(record)),
             RecordedResult::AlreadyFinal(record) => {

@@ -8,16 +8,13 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use voltaxe_protocol::{
-    EndpointId, Epoch, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope, HelloClaims, PayloadType,
-    PublicKey, RefusalReason, ServerFrame, Telemetry,
+    EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope, Epoch, HelloClaims,
+    PayloadType, PublicKey, RefusalReason, ServerFrame, Telemetry,
 };
 use voltaxe_store::{AuditEntry, EnrolOutcome, NewEndpoint, NewTelemetry};
 
 use super::{StreamHandle, Strike};
-use crate::{
-    StrikeError, bounds, enrolment,
-    model::EndpointStatus,
-};
+use crate::{StrikeError, bounds, enrolment, model::EndpointStatus};
 
 /// Why an agent is turned away. Its key stays good: it keeps it and tries again later.
 #[derive(Debug, thiserror::Error)]
@@ -107,13 +104,15 @@ impl Strike {
         if let Some(known) = self.keys().get(id) {
             return Ok(Arc::clone(known));
         }
-        let known = self.store().endpoint_key(id).await?.ok_or_else(|| refused(RefusalReason::NotEnrolled))?;
+        let known =
+            self.store().endpoint_key(id).await?.ok_or_else(|| refused(RefusalReason::NotEnrolled))?;
         match known.status {
             EndpointStatus::Active => {}
             EndpointStatus::AwaitingApproval => return Err(refused(RefusalReason::AwaitingApproval)),
             EndpointStatus::Revoked => return Err(refused(RefusalReason::Revoked)),
         }
-        let key = PublicKey::from_bytes(&known.public_key).map_err(|_| refused(RefusalReason::NotEnrolled))?;
+        let key =
+            PublicKey::from_bytes(&known.public_key).map_err(|_| refused(RefusalReason::NotEnrolled))?;
         let known = Arc::new(KnownAgent { key, hostname: known.hostname, epoch: known.epoch });
         self.keys().insert(id.clone(), Arc::clone(&known));
         Ok(known)
@@ -179,7 +178,10 @@ impl Strike {
         let number = u64::try_from(claims.join_counter).unwrap_or_default();
         let handle = self.delivery().connect(claimed, number, now);
         let interval = self.inner.config.telemetry_interval_seconds;
-        self.delivery().shared().registry.push(claimed, ServerFrame::Welcome { telemetry_interval_seconds: interval });
+        self.delivery()
+            .shared()
+            .registry
+            .push(claimed, ServerFrame::Welcome { telemetry_interval_seconds: interval });
         self.changed(claimed);
         Ok(handle)
     }

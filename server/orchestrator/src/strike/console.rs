@@ -13,9 +13,7 @@ use crate::{
     authority::{Operator, Permit, may},
     delivery::Enqueued,
     enrolment,
-    model::{
-        Accepted, CommandRecord, EndpointRecord, EndpointView, EnrolmentTokenRecord, Method, RateLimit,
-    },
+    model::{Accepted, CommandRecord, EndpointRecord, EndpointView, EnrolmentTokenRecord, Method, RateLimit},
 };
 
 /// How long a click's answer waits for the receipt, so that it can name the channel that got it. A call may take longer:
@@ -287,7 +285,10 @@ impl Strike {
 pub fn check_rate_limit(kind: &str, per_minute: f64, burst: i32) -> Result<(), StrikeError> {
     let invalid = |field, problem: &str| Err(StrikeError::Invalid { field, problem: problem.to_owned() });
     if kind != "*" && Order::of_kind(kind).is_none() {
-        return invalid("kind", "must be network_isolate, network_restore, agent_check, or * for all together");
+        return invalid(
+            "kind",
+            "must be network_isolate, network_restore, agent_check, or * for all together",
+        );
     }
     if !(0.1..=1_000_000.0).contains(&per_minute) {
         return invalid("per_minute", "must be 0.1 to 1000000");

@@ -135,7 +135,10 @@ impl Strike {
             }
             Some(seconds) if ROLLBACK_SECONDS.contains(&seconds) => i32::try_from(seconds).ok(),
             Some(_) => {
-                return Err(invalid("auto_restore_after_seconds", "must be 60 (a minute) to 7776000 (90 days)"));
+                return Err(invalid(
+                    "auto_restore_after_seconds",
+                    "must be 60 (a minute) to 7776000 (90 days)",
+                ));
             }
         };
         Ok(Draft { order, params, priority: command.priority(), reason, expires_at, rollback_after_seconds })

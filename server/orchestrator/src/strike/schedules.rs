@@ -55,7 +55,10 @@ impl Strike {
         let (kind, next_run_at, ends_at, lifetime, cron) = match request.when {
             When::Once(at) => {
                 if at <= now {
-                    return Err(invalid("not_before", format!("is in the past: it is {} now", now.format("%Y-%m-%dT%H:%M:%SZ"))));
+                    return Err(invalid(
+                        "not_before",
+                        format!("is in the past: it is {} now", now.format("%Y-%m-%dT%H:%M:%SZ")),
+                    ));
                 }
                 if at > now + LONGEST_SCHEDULE {
                     return Err(invalid("not_before", "must be within a year"));
@@ -71,7 +74,10 @@ impl Strike {
                     .map_err(|(field, problem)| invalid(field, problem))?;
                 let ends_at = request.expires_at.unwrap_or(now + LONGEST_SCHEDULE);
                 if ends_at > now + LONGEST_SCHEDULE {
-                    return Err(invalid("expires_at", "must be within a year: a repeating schedule must end"));
+                    return Err(invalid(
+                        "expires_at",
+                        "must be within a year: a repeating schedule must end",
+                    ));
                 }
                 let Some(first) = recurrence.next(now).filter(|first| *first < ends_at) else {
                     return Err(invalid("cron", "never comes due before the schedule ends"));
@@ -236,7 +242,8 @@ impl Strike {
         let Some(endpoint) = schedule.endpoint_ids.first() else { return Ok(false) };
         let desired = self.store().endpoint(endpoint).await?.and_then(|record| record.desired);
         Ok(desired.is_some_and(|desired| {
-            desired.direction == IsolationDirection::Isolate && Some(desired.command_id) == schedule.rollback_of
+            desired.direction == IsolationDirection::Isolate
+                && Some(desired.command_id) == schedule.rollback_of
         }))
     }
 

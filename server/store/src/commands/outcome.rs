@@ -13,8 +13,7 @@ impl Store {
     #[tracing::instrument(name = "db.command.receipts", skip_all, fields(commands = receipts.len()), err(level = "debug"))]
     pub async fn record_receipts(&self, receipts: &[NewReceipt]) -> Result<Vec<CommandRecord>, StoreError> {
         let ids: Vec<i64> = receipts.iter().map(|one| one.id.0).collect();
-        let endpoints: Vec<String> =
-            receipts.iter().map(|one| one.endpoint_id.as_str().to_owned()).collect();
+        let endpoints: Vec<String> = receipts.iter().map(|one| one.endpoint_id.as_str().to_owned()).collect();
         let channels: Vec<String> = receipts.iter().map(|one| one.channel.as_str().to_owned()).collect();
         let times: Vec<DateTime<Utc>> = receipts.iter().map(|one| one.at).collect();
         let rows = command_rows!(
@@ -76,9 +75,8 @@ impl Store {
     pub async fn record_results(&self, results: &[NewResult]) -> Result<Vec<RecordedResult>, StoreError> {
         let mut outcomes: Vec<Option<RecordedResult>> = vec![None; results.len()];
         for record in self.file(results).await? {
-            let is_its = |one: &NewResult| {
-                one.result.command_id == record.id && one.endpoint_id == record.endpoint_id
-            };
+            let is_its =
+                |one: &NewResult| one.result.command_id == record.id && one.endpoint_id == record.endpoint_id;
             if let Some(place) = results.iter().position(is_its) {
                 outcomes[place] = Some(RecordedResult::Recorded(record));
             }
@@ -199,7 +197,11 @@ impl Store {
 
     /// A result that contradicts the one that stands is kept beside it, in the audit log.
     #[tracing::instrument(name = "db.command.late_result", skip_all, err(level = "debug"))]
-    pub async fn record_late_result(&self, late: &NewResult, stands: &CommandRecord) -> Result<(), StoreError> {
+    pub async fn record_late_result(
+        &self,
+        late: &NewResult,
+        stands: &CommandRecord,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, command_id, reason, detail)
              VALUES ($1, 'agent', 'command.late_result', $2, $3, $4, $5, $6)",
@@ -241,9 +243,9 @@ impl Columns {
             columns.ids.push(id);
             columns.endpoints.push(one.endpoint_id.as_str().to_owned());
             columns.states.push(state.as_str().to_owned());
-            columns.results.push(
-                json!({ "success": result.success, "message": result.message, "data": result.data }),
-            );
+            columns
+                .results
+                .push(json!({ "success": result.success, "message": result.message, "data": result.data }));
             columns.messages.push(result.message.clone());
             columns.times.push(one.at);
             columns.channels.push(one.channel.as_str().to_owned());

@@ -121,7 +121,12 @@ impl TestAgent {
             isolated: state == ObservedIsolation::Isolated,
             observed_at: now,
             isolation: IsolationObservation { state, generation: None, observed_at: now, detail: None },
-            agent: AgentFacts { version: "0.0.0-test".to_owned(), started_at: now, unreported_results: 0, direct_port: None },
+            agent: AgentFacts {
+                version: "0.0.0-test".to_owned(),
+                started_at: now,
+                unreported_results: 0,
+                direct_port: None,
+            },
             host: HostFacts { os: "Testix 1".to_owned(), ..HostFacts::default() },
             load: LoadAverage::default(),
             memory: Memory { total_bytes: 1 << 30, available_bytes: 1 << 29 },
