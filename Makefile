@@ -1,7 +1,7 @@
 # Each door runs one script; the scripts do the work. `make` alone lists the doors.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down shell test check e2e bench build
+.PHONY: help up down shell test check e2e bench chaos build
 
 help: ## list the doors
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ e2e: ## only the browser tests: make e2e [ARGS='-g isolate']
 	@scripts/build.sh
 	@scripts/e2e.sh $(ARGS)
 
-bench: ## click to executed-and-shown over 200 clicks, beside the floor of the same disk
+bench: ## delivery's figures and the click, beside floors of the same disk and machine, about 25 minutes
 	@scripts/bench.sh
+
+chaos: ## kill, cut, fill and replay everything that can be, about 15 minutes; prints a table
+	@scripts/chaos.sh
 
 build: ## release build of the server with its pages, and of the agent
 	@scripts/setup.sh run

@@ -41,11 +41,11 @@ enum Job {
 }
 
 impl Isolation {
-    /// `applied` is what the last run left in its state file.
-    pub fn start(state: StateDir, applied: Option<Applied>) -> io::Result<Self> {
+    /// `applied` is what the last run left in its state file; `direct_port` stays open to the server.
+    pub fn start(state: StateDir, applied: Option<Applied>, direct_port: Option<u16>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let thread = thread::Builder::new().name("isolation".to_owned()).spawn(move || {
-            let mut kernel = Kernel::new(state, applied);
+            let mut kernel = Kernel::new(state, applied).with_direct_port(direct_port);
             work(&mut kernel, &queue);
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })

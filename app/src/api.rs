@@ -3,12 +3,12 @@
 
 #[cfg(feature = "ssr")]
 mod access;
+mod batches;
 #[cfg(feature = "ssr")]
 pub mod caller;
+mod commands;
 #[cfg(feature = "ssr")]
 pub mod cookie;
-mod batches;
-mod commands;
 mod endpoints;
 mod enrolment;
 mod orders;
@@ -20,10 +20,8 @@ mod sessions;
 
 #[cfg(feature = "ssr")]
 pub use access::{Access, SERVER_FUNCTIONS};
-pub use batches::{
-    batch, batch_progress, batches, cancel_batch, commands_of_batch, create_batch, undo_batch,
-};
-pub use commands::{commands, commands_of_endpoint};
+pub use batches::{batch, batch_progress, batches, cancel_batch, create_batch, undo_batch};
+pub use commands::commands;
 pub use endpoints::{endpoint, endpoints};
 pub use enrolment::create_enrolment_token;
 pub use orders::{cancel_command, check_agent, isolate, restore};

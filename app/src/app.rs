@@ -14,6 +14,7 @@ use crate::{
         BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Login, NotFound,
         Schedules, Setup,
     },
+    ui::view,
 };
 
 /// The dashboard, on both sides. The server must have provided [`crate::api::caller::Caller`] as context.
@@ -35,21 +36,32 @@ pub fn App() -> impl IntoView {
         }/>
         <Router>
             <FlatRoutes fallback=NotFound>
-                <Route path=path!("/login") view=Login ssr=SsrMode::Async/>
-                <Route path=path!("/setup") view=Setup ssr=SsrMode::Async/>
-                <Route path=path!("/") view=|| view! { <Console><Endpoints/></Console> } ssr=SsrMode::Async/>
-                <Route
-                    path=path!("/endpoints/:id") view=|| view! { <Console><EndpointPage/></Console> } ssr=SsrMode::Async
-                />
-                <Route path=path!("/commands") view=|| view! { <Console><Commands/></Console> } ssr=SsrMode::Async/>
-                <Route path=path!("/batches") view=|| view! { <Console><Batches/></Console> } ssr=SsrMode::Async/>
-                <Route path=path!("/batches/:id") view=|| view! { <Console><BatchPage/></Console> } ssr=SsrMode::Async/>
-                <Route path=path!("/schedules") view=|| view! { <Console><Schedules/></Console> } ssr=SsrMode::Async/>
-                <Route path=path!("/enrol") view=|| view! { <Console><Enrol/></Console> } ssr=SsrMode::Async/>
+                <Route path=path!("/login") view=LOGIN ssr=SsrMode::Async/>
+                <Route path=path!("/setup") view=SETUP ssr=SsrMode::Async/>
+                <Route path=path!("/") view=ENDPOINTS ssr=SsrMode::Async/>
+                <Route path=path!("/endpoints/:id") view=ENDPOINT ssr=SsrMode::Async/>
+                <Route path=path!("/commands") view=COMMANDS ssr=SsrMode::Async/>
+                <Route path=path!("/batches") view=BATCHES ssr=SsrMode::Async/>
+                <Route path=path!("/batches/:id") view=BATCH ssr=SsrMode::Async/>
+                <Route path=path!("/schedules") view=SCHEDULES ssr=SsrMode::Async/>
+                <Route path=path!("/enrol") view=ENROL ssr=SsrMode::Async/>
             </FlatRoutes>
         </Router>
     }
 }
+
+/// Functions of one type, as the router is generic over what draws a page.
+type Page = fn() -> AnyView;
+
+const LOGIN: Page = || view! { <Login/> };
+const SETUP: Page = || view! { <Setup/> };
+const ENDPOINTS: Page = || view! { <Console><Endpoints/></Console> };
+const ENDPOINT: Page = || view! { <Console><EndpointPage/></Console> };
+const COMMANDS: Page = || view! { <Console><Commands/></Console> };
+const BATCHES: Page = || view! { <Console><Batches/></Console> };
+const BATCH: Page = || view! { <Console><BatchPage/></Console> };
+const SCHEDULES: Page = || view! { <Console><Schedules/></Console> };
+const ENROL: Page = || view! { <Console><Enrol/></Console> };
 
 /// Signing in and out load the page anew, so this holds for as long as the page does.
 fn visitor() -> Visitor {

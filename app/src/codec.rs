@@ -3,8 +3,9 @@
 use leptos::server::codee;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// As leptos's own JSON codec, but read from bytes, as the answers of server functions are: each type's decoder is in
-/// the wasm once instead of twice.
+use crate::json;
+
+/// As leptos's own JSON codec, but read as the answers of server functions are: each type's decoder is in the wasm once.
 pub enum PageJson {}
 
 impl<T: Serialize> codee::Encoder<T> for PageJson {
@@ -17,10 +18,10 @@ impl<T: Serialize> codee::Encoder<T> for PageJson {
 }
 
 impl<T: DeserializeOwned> codee::Decoder<T> for PageJson {
-    type Error = serde_json::Error;
+    type Error = json::Malformed;
     type Encoded = str;
 
-    fn decode(text: &str) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(text.as_bytes())
+    fn decode(text: &str) -> Result<T, json::Malformed> {
+        json::read(text.as_bytes())
     }
 }

@@ -7,7 +7,7 @@ use leptos::server_fn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::model::Role;
+use crate::{json, model::Role};
 
 /// `Display` is a sentence for the operator.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
@@ -73,7 +73,7 @@ impl FromServerFnError for ApiError {
     }
 
     fn de(data: Bytes) -> Self {
-        serde_json::from_slice(&data).unwrap_or_else(|_| Self::of_problem(&data))
+        json::read(&data).unwrap_or_else(|_| Self::of_problem(&data))
     }
 }
 
@@ -86,7 +86,7 @@ impl ApiError {
             #[serde(default)]
             detail: String,
         }
-        match serde_json::from_slice::<Problem>(body) {
+        match json::read::<Problem>(body) {
             Ok(Problem { status: 401, .. }) => Self::SignedOut,
             Ok(Problem { status: 404, .. }) => Self::NotFound,
             Ok(Problem { status: 400 | 403 | 409 | 413 | 415 | 422, detail }) if !detail.is_empty() => {

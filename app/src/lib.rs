@@ -9,6 +9,7 @@ mod app;
 mod clock;
 mod codec;
 pub mod error;
+mod json;
 mod live;
 pub mod model;
 mod page;

@@ -91,7 +91,10 @@ impl Live {
     /// Calls `on_change` with everything since the mark and all that comes, until the current owner ends. In the browser
     /// only: from effects.
     pub fn follow(self, since: Mark, on_change: impl Fn(Change) + Send + Sync + 'static) {
-        let on_change = Callback::new(on_change);
+        self.call(since, Callback::new(on_change));
+    }
+
+    fn call(self, since: Mark, on_change: Callback<Change>) {
         for change in self.since(since) {
             on_change.run(change);
         }

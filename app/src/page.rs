@@ -9,7 +9,6 @@ mod console;
 mod endpoint;
 mod endpoints;
 mod enrol;
-mod field;
 mod login;
 mod not_found;
 mod order_dialog;
@@ -34,7 +33,7 @@ use leptos::prelude::*;
 use crate::{
     error::ApiError,
     model::{Session, session::Visitor},
-    ui::{Notice, Tone, maybe},
+    ui::{Notice, Tone, maybe, view},
 };
 
 /// Who looks at a page below [`Console`], which lets nobody else pass.
@@ -49,7 +48,7 @@ fn load(path: &str) {
 
 /// The error of a form, while there is one.
 fn problem(error: RwSignal<Option<ApiError>>) -> impl IntoView {
-    maybe(move || error.get().map(|error| view! { <Problem error/> }.into_any()))
+    maybe(move || error.get().map(|error| view! { <Problem error/> }))
 }
 
 /// An error of a form or a page, with a way on where there is one. What was typed stays: signing in happens elsewhere.
@@ -65,7 +64,6 @@ fn Problem(error: ApiError) -> impl IntoView {
                         " "
                         <a href="/login" target="_blank" rel="external noopener">"Sign in in another tab"</a>
                     }
-                        .into_any()
                 })}
         </Notice>
     }

@@ -42,18 +42,19 @@ export class Console {
     return this.page.getByRole("dialog");
   }
 
-  /** Opens the dialog, gives the reason, sends. */
-  async isolate(reason: string): Promise<void> {
-    await this.order("Isolate", reason);
+  /** Opens the dialog, gives the reason, sends. `releaseAfter`: a choice of the dialog, as "4 h". */
+  async isolate(reason: string, releaseAfter?: string): Promise<void> {
+    await this.order("Isolate", reason, releaseAfter);
   }
 
   async release(reason = "the test is over"): Promise<void> {
     await this.order("Release", reason);
   }
 
-  private async order(verb: "Isolate" | "Release", reason: string): Promise<void> {
+  private async order(verb: "Isolate" | "Release", reason: string, releaseAfter?: string): Promise<void> {
     await this.orderButton(verb).click();
     await this.dialog.getByLabel("Reason").fill(reason);
+    if (releaseAfter) await this.dialog.getByLabel("Release automatically after").selectOption(releaseAfter);
     await this.submit(verb).click();
     await expect(this.dialog).toBeHidden();
   }
@@ -69,6 +70,27 @@ export class Console {
 
   private get panel(): Locator {
     return this.page.getByRole("region", { name: "Isolation" });
+  }
+
+  get channels(): Locator {
+    return this.page.getByRole("region", { name: "Channels" });
+  }
+
+  /** When the isolation ends by itself, and its buttons. */
+  get rollback(): Locator {
+    return this.page.getByRole("group", { name: "Automatic release" });
+  }
+
+  /** On the list: ticks these hosts, and opens the dialog for them. */
+  async selectAnd(verb: "Isolate" | "Release" | "Check", hosts: Host[]): Promise<void> {
+    for (const host of hosts) await this.page.getByRole("checkbox", { name: `Select ${host}` }).check();
+    await this.page.getByRole("button", { name: `${verb} selected (${hosts.length})` }).click();
+    await expect(this.dialog.getByRole("heading", { level: 2 })).toContainText(verb);
+  }
+
+  /** On the page of a batch. */
+  get progress(): Locator {
+    return this.page.getByRole("region", { name: "Progress" });
   }
 
   get badge(): Locator {

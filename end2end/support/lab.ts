@@ -130,6 +130,20 @@ export class Lab {
     this.run(["agent-stop", host, signal]);
   }
 
+  /** Lets the agent hang: its connections stay open, and nothing is answered until it goes on. */
+  hangAgent(host: Host): void {
+    process.kill(this.agentPid(host), "SIGSTOP");
+  }
+
+  resumeAgent(host: Host): void {
+    process.kill(this.agentPid(host), "SIGCONT");
+  }
+
+  private agentPid(host: Host): number {
+    const file = path.join(this.state, "run", `agent-${host}.pid`);
+    return Number(fs.readFileSync(file, "utf8").trim().split(/\s+/)[0]);
+  }
+
   /** Runs a shell command on a host. */
   onHost(host: Host | "outside", command: string, stdin = ""): Answer {
     return this.attempt(["exec", host, "sh", "-c", command], stdin);

@@ -21,11 +21,17 @@ export async function telemetry(page: Page, host: Host): Promise<Telemetry> {
   return found;
 }
 
-/** Signs in, and brings `host` into the state that every test starts from. */
-export async function settle(page: Page, lab: Lab, host: Host): Promise<void> {
+/** Signs in, and brings the hosts into the state that every test starts from. */
+export async function settle(page: Page, lab: Lab, ...hosts: Host[]): Promise<void> {
   await new Console(page).signIn();
-  const started = lab.attempt(["agent-start", host]);
-  if (started.status !== 0) expect(started.stderr).toContain("is running already");
+  for (const host of hosts) {
+    const started = lab.attempt(["agent-start", host]);
+    if (started.status !== 0) expect(started.stderr).toContain("is running already");
+  }
+  for (const host of hosts) await settleHost(page, lab, host);
+}
+
+async function settleHost(page: Page, lab: Lab, host: Host): Promise<void> {
   const isolated = async (): Promise<boolean | null> => {
     const latest = await telemetry(page, host);
     return latest.connected ? latest.isolated : null;

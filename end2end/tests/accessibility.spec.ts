@@ -43,6 +43,58 @@ test("the pages and dialogs of a host, before, during and after isolation", asyn
   await expectAccessible(page, "list with an isolated host");
 });
 
+test("the pages and dialogs of delivery", async ({ page, lab }) => {
+  test.setTimeout(180_000);
+  await settle(page, lab, "web-01", "web-02");
+  const ui = new Console(page);
+  await page.goto("/");
+  await ui.selectAnd("Isolate", ["web-01", "web-02"]);
+  await expectAccessible(page, "dialog for selected hosts");
+  await screenshot(page, "batch-dialog");
+  await page.keyboard.press("Escape");
+  await expectAccessible(page, "list with selected hosts");
+
+  await ui.selectAnd("Check", ["web-01", "web-02"]);
+  await ui.dialog.getByLabel("Reason").fill("to look at a batch");
+  await ui.dialog.getByRole("button", { name: "Check 2 hosts" }).click();
+  await expect(ui.progress).toContainText("All 2 finished");
+  await expectAccessible(page, "page of a batch");
+
+  await page.goto("/batches");
+  await expect(page.getByRole("table", { name: "Batches" })).toContainText("to look at a batch");
+  await expectAccessible(page, "batches");
+
+  await page.goto("/commands");
+  await expect(page.getByRole("table", { name: "Commands" })).toContainText("to look at a batch");
+  await expectAccessible(page, "commands");
+  await screenshot(page, "commands");
+
+  await page.goto("/schedules");
+  await page.getByRole("button", { name: "New schedule" }).click();
+  await expectAccessible(page, "dialog for a new schedule");
+  await ui.dialog.getByLabel("Runs").selectOption("Again and again");
+  await expectAccessible(page, "dialog for a new schedule that repeats");
+  await ui.dialog.getByLabel("Hosts").fill("web-01\nweb-02\ndb-01");
+  await ui.dialog.getByLabel("Cron").fill("30 2 * * 1-5");
+  await ui.dialog.getByLabel("Time zone").fill("Europe/Berlin");
+  await ui.dialog.getByLabel("Reason").fill("every night of the week");
+  await ui.dialog.getByLabel("Command").selectOption("Check");
+  await ui.dialog.getByRole("button", { name: "Create schedule" }).click();
+  const nightly = page.getByRole("table", { name: "Waiting" }).getByRole("row").filter({ hasText: "every night of the week" });
+  await expect(nightly).toContainText("Check db-01");
+  await expectAccessible(page, "schedules");
+  await nightly.getByRole("button", { name: /^Cancel / }).click();
+  await expect(nightly).toHaveCount(0);
+
+  await ui.open("web-01");
+  await ui.isolate("to look at its end", "8 h");
+  await expect(ui.rollback).toContainText(/Releases itself at/);
+  await expectAccessible(page, "endpoint page with a release to come");
+  await screenshot(page, "auto-release");
+  await ui.release();
+  await ui.expectConnected();
+});
+
 test.describe("not found", () => {
   test.use({ expectedErrors: [/status of 404/] });
 

@@ -66,6 +66,14 @@ test("a viewer sees the hosts and cannot isolate", async ({ page, lab }) => {
   await expect(page.getByText("This needs the role responder; you are signed in as viewer.")).toBeVisible();
   await ui.orderButton("Isolate").click({ force: true });
   await expect(ui.dialog).toBeHidden();
+  await expect(ui.channels.getByRole("button", { name: "Check delivery" })).toBeDisabled();
+
+  await page.goto("/");
+  await page.getByRole("checkbox", { name: "Select web-01" }).check();
+  await expect(page.getByRole("button", { name: "Isolate selected (1)" })).toBeDisabled();
+  await expect(page.getByText("This needs the role responder; you are signed in as viewer.")).toBeVisible();
+  await page.goto("/schedules");
+  await expect(page.getByRole("button", { name: "New schedule" })).toBeDisabled();
 });
 
 /** The second run of a file, with --repeat-each for example, finds the viewer there already. */

@@ -37,15 +37,15 @@ use crate::{
 const DATABASE_WITHIN: Duration = Duration::from_secs(60);
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
-const ASK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Most commands are over before they would be noted as begun.
 const STARTED_EVERY: Duration = Duration::from_millis(250);
 const LIMITS_EVERY: Duration = Duration::from_millis(200);
 const SCHEDULES_EVERY: Duration = Duration::from_secs(1);
 const TELL_EVERY: Duration = Duration::from_millis(50);
 const FLUSH_EVERY: Duration = Duration::from_secs(15);
-const MEASURE_EVERY: Duration = Duration::from_secs(10);
+const MEASURE_EVERY: Duration = Duration::from_secs(15);
 const MAINTAIN_EVERY: Duration = Duration::from_secs(3600);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -300,10 +300,13 @@ fn keep_up(tasks: &mut JoinSet<()>, strike: &Strike, retention: Retention) {
         let strike = strike.clone();
         tasks.spawn(every(period, failure, strike.clone(), move || work(strike.clone(), retention)));
     };
+    upkeep(LOOK_EVERY, "what ran out could not be ended", |strike, _| {
+        Box::pin(async move { strike.look_after(clock::now()).await })
+    });
     upkeep(SWEEP_EVERY, "the sweep failed", |strike, _| {
         Box::pin(async move { strike.sweep(clock::now()).await })
     });
-    upkeep(ASK_EVERY, "silent agents could not be asked", |strike, _| {
+    upkeep(SWEEP_EVERY, "silent agents could not be asked", |strike, _| {
         Box::pin(async move { strike.ask_about_silent(clock::now()).await })
     });
     upkeep(STARTED_EVERY, "what has begun could not be written", |strike, _| {

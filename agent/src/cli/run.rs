@@ -72,7 +72,9 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
     });
     let recovered = Recovered { records, last_applied: applied.as_ref().map(|applied| applied.generation) };
     address.set_isolated(applied.as_ref().is_some_and(|applied| applied.rules.is_some()));
-    let isolation = Isolation::start(state.clone(), applied)?;
+    let direct = config.direct_listen.and_then(listen_directly);
+    let direct_port = direct.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| address.port());
+    let isolation = Isolation::start(state.clone(), applied, direct_port)?;
     let settings = Settings {
         stream_enabled: config.stream_enabled,
         polling: config
@@ -80,7 +82,6 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
             .then_some(Polling { interval: config.polling_interval, wait: config.polling_wait }),
         telemetry_interval: config.telemetry_interval,
     };
-    let direct = config.direct_listen.and_then(listen_directly);
     if !config.stream_enabled && !config.polling_enabled {
         tracing::warn!(
             "neither [stream] nor [polling] is enabled: nothing that waits at the server gets here"

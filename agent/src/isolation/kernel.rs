@@ -32,6 +32,8 @@ pub struct AppliedRules {
     pub generation: CommandId,
     pub servers: Vec<SocketAddr>,
     pub devices: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_port: Option<u16>,
     pub fingerprint: Fingerprint,
     /// Why the protection has a gap, for the operator.
     pub not_covered: Vec<String>,
@@ -62,6 +64,8 @@ pub struct Kernel {
     state: StateDir,
     applied: Option<Applied>,
     is_saved: bool,
+    /// Of the direct channel, while it is on.
+    direct_port: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -89,7 +93,13 @@ impl Applied {
 impl Kernel {
     #[must_use]
     pub fn new(state: StateDir, applied: Option<Applied>) -> Self {
-        Self { sockets: None, state, applied, is_saved: true }
+        Self { sockets: None, state, applied, is_saved: true, direct_port: None }
+    }
+
+    /// The server may still open connections to this port when the host is isolated.
+    #[must_use]
+    pub fn with_direct_port(self, direct_port: Option<u16>) -> Self {
+        Self { direct_port, ..self }
     }
 
     /// Writes the state file when it is behind. For when nobody waits.
@@ -129,7 +139,8 @@ impl Kernel {
         let observed = self.observe(now);
         let rules = self.applied.as_ref()?.rules.as_ref()?;
         let wanted = Plan::new(rules.generation, servers, &[]).servers;
-        (observed.state == ObservedIsolation::Isolated && wanted == rules.servers).then_some(observed)
+        let is_as_wanted = wanted == rules.servers && self.direct_port == rules.direct_port;
+        (observed.state == ObservedIsolation::Isolated && is_as_wanted).then_some(observed)
     }
 
     /// Replaces whatever is there by the rules for `generation`, in one transaction.
@@ -149,13 +160,14 @@ impl Kernel {
             .iter()
             .map(|name| format!("raw frames on the device {name:?} are not filtered: nft cannot name it"))
             .collect();
+        let direct_port = self.direct_port;
         let netfilter = &mut self.sockets()?.netfilter;
-        let mut plan = Plan::new(generation, servers, &devices);
+        let mut plan = Plan::new(generation, servers, &devices).with_direct_port(direct_port);
         let found = match apply(netfilter, &plan) {
             Err(ApplyError::Refused { kernel, nft }) if !plan.devices.is_empty() => {
                 // Linux before 5.16 has no egress hook: the inet table alone still stops all IP traffic.
                 tracing::warn!(%kernel, %nft, "the rules for devices are refused; isolating without them");
-                plan = Plan::new(generation, servers, &[]);
+                plan = Plan::new(generation, servers, &[]).with_direct_port(direct_port);
                 not_covered.push(format!(
                     "raw frames are not filtered: the kernel refused egress chains ({kernel})"
                 ));
@@ -171,6 +183,7 @@ impl Kernel {
             generation,
             servers: plan.servers,
             devices: plan.devices,
+            direct_port,
             fingerprint: found.fingerprint(),
             not_covered,
         };
@@ -232,7 +245,8 @@ impl Kernel {
                 observation(ObservedIsolation::Partial, generation, &differences, now)
             };
         };
-        let plan = Plan::new(rules.generation, &rules.servers, &rules.devices);
+        let plan =
+            Plan::new(rules.generation, &rules.servers, &rules.devices).with_direct_port(rules.direct_port);
         let differences = found.differences_from(&plan, &rules.fingerprint, existing_devices);
         if !differences.is_empty() {
             return observation(ObservedIsolation::Partial, generation, &differences, now);

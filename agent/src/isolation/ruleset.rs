@@ -5,12 +5,18 @@
 //! packets from the server are taken unless they open a connection (SYN without ACK), so isolating a host neither
 //! switches connection tracking on nor depends on what it knows.
 //!
+//! With the direct channel on, the server may also open connections to its port, and the agent answer from there.
+//!
 //! An `inet` table does not see raw frames or what macvlan devices send, so each device also gets a `netdev` egress
 //! chain.
 
 pub mod rule;
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
 
 use rule::{Chain, Family, Hook, Icmp6, Match, Rule, Table};
 use voltaxe_protocol::CommandId;
@@ -29,6 +35,8 @@ pub struct Plan {
     pub servers: Vec<SocketAddr>,
     /// Devices that get an egress chain; empty where the kernel has none.
     pub devices: Vec<String>,
+    /// Where the servers may open connections to this host.
+    pub direct_port: Option<u16>,
 }
 
 /// Which of our tables are in the kernel now.
@@ -66,7 +74,13 @@ impl Plan {
         let mut servers = servers.to_vec();
         servers.sort_unstable();
         servers.dedup();
-        Self { generation, servers, devices: devices.to_vec() }
+        Self { generation, servers, devices: devices.to_vec(), direct_port: None }
+    }
+
+    /// Keeps the direct channel open to the servers.
+    #[must_use]
+    pub fn with_direct_port(self, direct_port: Option<u16>) -> Self {
+        Self { direct_port, ..self }
     }
 
     /// One transaction in nft's language: whatever we had before is replaced, or nothing changes.
@@ -118,8 +132,12 @@ impl Plan {
         let from_server = self.servers.iter().map(|server| {
             Rule(vec![Match::Source(server.ip()), Match::SourcePort(server.port()), Match::NotOpening])
         });
+        let to_direct_port = self
+            .direct_rules()
+            .map(|(server, port)| Rule(vec![Match::Source(server), Match::DestinationPort(port)]));
         std::iter::once(Rule(vec![Match::FromLoopback]))
             .chain(from_server)
+            .chain(to_direct_port)
             .chain(NEIGHBOURS_IN.map(neighbour))
             .collect()
     }
@@ -129,7 +147,20 @@ impl Plan {
             .servers
             .iter()
             .map(|server| Rule(vec![Match::Destination(server.ip()), Match::DestinationPort(server.port())]));
-        std::iter::once(Rule(vec![first])).chain(to_server).chain(NEIGHBOURS_OUT.map(neighbour)).collect()
+        let from_direct_port = self.direct_rules().map(|(server, port)| {
+            Rule(vec![Match::Destination(server), Match::SourcePort(port), Match::NotOpening])
+        });
+        std::iter::once(Rule(vec![first]))
+            .chain(to_server)
+            .chain(from_direct_port)
+            .chain(NEIGHBOURS_OUT.map(neighbour))
+            .collect()
+    }
+
+    /// One for each address, whatever the server's own ports are.
+    fn direct_rules(&self) -> impl Iterator<Item = (IpAddr, u16)> {
+        let addresses: BTreeSet<IpAddr> = self.servers.iter().map(SocketAddr::ip).collect();
+        addresses.into_iter().filter_map(|address| Some((address, self.direct_port?)))
     }
 }
 
@@ -184,6 +215,18 @@ mod tests {
     fn without_devices_there_is_no_netdev_table() {
         let script = Plan::new(CommandId(1), &plan().servers, &[]).script(Existing::default());
         assert!(!script.contains("netdev"));
+    }
+
+    #[test]
+    fn the_direct_channel_is_open_to_the_server_alone_and_opens_nothing() {
+        let script = plan().with_direct_port(Some(8082)).script(Existing::default());
+        let lines: Vec<&str> = script.lines().map(str::trim).filter(|line| line.contains("8082")).collect();
+        let input = ["ip saddr 10.77.0.1 tcp dport 8082 accept", "ip6 saddr fd77::1 tcp dport 8082 accept"];
+        let output = [
+            "ip daddr 10.77.0.1 tcp sport 8082 tcp flags & (syn | ack) != syn accept",
+            "ip6 daddr fd77::1 tcp sport 8082 tcp flags & (syn | ack) != syn accept",
+        ];
+        assert_eq!(lines, [&input[..], &output, &output, &output].concat());
     }
 
     #[test]

@@ -13,8 +13,8 @@ use voltaxe_protocol::{
 
 use crate::{
     agent::Host,
-    gateway::{Gateway, check, isolate},
-    net::{HOST, World, eventually},
+    gateway::{Gateway, check, isolate, restore},
+    net::{HOST, NO_ANSWER_AFTER, OUTSIDE, World, eventually},
 };
 
 const DIRECT_ONLY: &str = "[stream]\nenabled = false\n[polling]\nenabled = false\n[telemetry]\ninterval_seconds = 1\n[direct]\nenabled = true\n";
@@ -123,8 +123,26 @@ fn only_a_signed_order_for_this_endpoint_gets_a_receipt() {
     }
     assert!(!host.log().contains("Executing"));
     assert_eq!(world.ruleset(), "");
-    let (status, _) = offer(&world, gateway.seal(&order), 1);
-    assert_eq!(status, 200);
+}
+
+#[test]
+fn an_isolated_host_is_restored_by_the_direct_channel() {
+    let world = World::new();
+    let gateway = Gateway::start(&world);
+    let mut host = Host::enrolled(&world, &gateway);
+    host.configure(DIRECT_ONLY);
+    host.start();
+    let (status, body) = offer(&world, gateway.seal(&gateway.order(1, isolate())), 1);
+    assert_eq!(status, 200, "{body}");
+    assert!(gateway.result_of(1).success);
+    let address = SocketAddr::new(HOST[0].parse().unwrap(), 8082);
+    let reaches = |part| world.within(part, || TcpStream::connect_timeout(&address, NO_ANSWER_AFTER).is_ok());
+    assert!(reaches("srv") && !reaches("out"), "the channel is the server's alone");
+    assert!(world.talk("host", OUTSIDE[0]).is_none());
+    let (status, body) = offer(&world, gateway.seal(&gateway.order(2, restore())), 1);
+    assert_eq!(status, 200, "{body}");
+    assert!(gateway.result_of(2).success);
+    assert_eq!(world.ruleset(), "");
 }
 
 #[test]

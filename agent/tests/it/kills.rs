@@ -43,6 +43,7 @@ const TAKEN_UP_AGAIN: [&str; 4] = ["before-effect", "after-effect", "before-fini
 const WORLDS: usize = 3;
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "a release build has no fault points")]
 fn killed_at_each_point_every_command_is_final_and_took_effect_once() {
     let chaos = Chaos::new("kills");
     let rounds = size(3, 100);

@@ -12,7 +12,6 @@ mod delivery;
 mod direct;
 mod gateway;
 mod isolation;
-#[cfg(debug_assertions)]
 mod kills;
 mod measure;
 mod net;

@@ -21,7 +21,7 @@ pub(crate) const HOST: [&str; 2] = ["10.77.0.2", "fd77::2"];
 pub(crate) const OUTSIDE: [&str; 2] = ["10.77.0.9", "fd77::9"];
 pub(crate) const PORT: u16 = 8080;
 /// Long enough for any answer on this machine, short enough to wait for its absence.
-const NO_ANSWER_AFTER: Duration = Duration::from_millis(400);
+pub(crate) const NO_ANSWER_AFTER: Duration = Duration::from_millis(400);
 /// For conditions that are to come true.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 

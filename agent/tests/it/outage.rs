@@ -43,6 +43,6 @@ fn write_received(host: &Host<'_>, gateway: &Gateway, ids: &[i64]) {
         .map(|id| Record::Received { order: gateway.order(*id, check()), attempt: 1, at: clock::wall() })
         .collect();
     let state = StateDir::open(&host.path("state")).unwrap();
-    let (journal, _, _) = Journal::open(&state, |_, outcome| drop(outcome.unwrap())).unwrap();
+    let (journal, _, _) = Journal::open(&state, |_, outcome| assert!(outcome.is_ok())).unwrap();
     journal.append(0, &received, Urgency::Normal);
 }

@@ -17,7 +17,6 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/endpoints", Access::Action(Action::View)),
     ("/rpc/endpoint", Access::Action(Action::View)),
     ("/rpc/commands", Access::Action(Action::View)),
-    ("/rpc/commands_of_endpoint", Access::Action(Action::View)),
     ("/rpc/isolate", Access::Action(Action::Isolate)),
     ("/rpc/restore", Access::Action(Action::Restore)),
     ("/rpc/check_agent", Access::Action(Action::CheckAgent)),
@@ -25,7 +24,6 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/batches", Access::Action(Action::View)),
     ("/rpc/batch", Access::Action(Action::View)),
     ("/rpc/batch_progress", Access::Action(Action::View)),
-    ("/rpc/commands_of_batch", Access::Action(Action::View)),
     // The least of what may be ordered; the orchestrator asks for the order's own.
     ("/rpc/create_batch", Access::Action(Action::CheckAgent)),
     ("/rpc/cancel_batch", Access::Action(Action::CancelCommand)),

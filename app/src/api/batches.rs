@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use super::Rpc;
 use crate::{
     error::ApiError,
-    model::{Batch, BatchPage, Command, Listed, Order, Progress},
+    model::{Batch, BatchPage, Listed, Order, Progress},
 };
 
 /// Newest first; `before` is a list's `next`.
@@ -33,13 +33,14 @@ pub async fn batches(before: Option<i64>) -> Result<Listed<Batch>, ApiError> {
 /// One batch and its first commands.
 #[server(name = LoadBatch, prefix = "/rpc", endpoint = "batch", protocol = Rpc)]
 pub async fn batch(id: String) -> Result<BatchPage, ApiError> {
-    use super::caller::answer;
+    use super::{caller::answer, commands::ssr::commands};
+    use crate::model::command::Of;
 
     answer(
         async {
             Ok(BatchPage {
                 progress: ssr::progress(&id).await?,
-                commands: ssr::commands(&id, None).await?,
+                commands: commands(Of::Batch(id), None).await?,
             })
         }
         .await,
@@ -50,12 +51,6 @@ pub async fn batch(id: String) -> Result<BatchPage, ApiError> {
 #[server(prefix = "/rpc", endpoint = "batch_progress", protocol = Rpc)]
 pub async fn batch_progress(id: String) -> Result<Progress, ApiError> {
     super::caller::answer(ssr::progress(&id).await)
-}
-
-/// One batch's commands by id; `after` is a list's `next`.
-#[server(prefix = "/rpc", endpoint = "commands_of_batch", protocol = Rpc)]
-pub async fn commands_of_batch(id: String, after: Option<i64>) -> Result<Listed<Command>, ApiError> {
-    super::caller::answer(ssr::commands(&id, after).await)
 }
 
 /// One order to many endpoints, whole or not at all. Answers the batch's id. The rest is as for [`super::isolate`].
@@ -130,12 +125,8 @@ pub async fn undo_batch(id: String, reason: String, idempotency_key: String) -> 
 #[cfg(feature = "ssr")]
 mod ssr {
     use voltaxe_orchestrator::model::BatchId;
-    use voltaxe_protocol::CommandId;
 
-    use super::{
-        super::{caller::Caller, commands::ssr as list},
-        ApiError, Command, Listed, Progress,
-    };
+    use super::{super::caller::Caller, ApiError, Progress};
 
     /// What is no id is no batch's id either.
     pub fn id(text: &str) -> Result<BatchId, ApiError> {
@@ -145,11 +136,5 @@ mod ssr {
     pub async fn progress(batch: &str) -> Result<Progress, ApiError> {
         let caller = Caller::expect()?;
         Ok((&caller.strike.batch(&caller.permit()?, id(batch)?).await?).into())
-    }
-
-    pub async fn commands(batch: &str, after: Option<i64>) -> Result<Listed<Command>, ApiError> {
-        let caller = Caller::expect()?;
-        let (permit, after) = (caller.permit()?, after.map(CommandId));
-        Ok(list::listed(&caller.strike.commands_of_batch(&permit, id(batch)?, after, list::AT_ONCE).await?))
     }
 }

@@ -3,52 +3,43 @@ use leptos::prelude::*;
 use super::Rpc;
 use crate::{
     error::ApiError,
-    model::{Command, Listed},
+    model::{Command, Listed, command::Of},
 };
 
-/// Everybody's commands, newest first; `before` is a list's `next`.
+/// Some commands: an endpoint's and everybody's newest first, a batch's by id. `from` is a list's `next`.
 #[server(prefix = "/rpc", endpoint = "commands", protocol = Rpc)]
-pub async fn commands(before: Option<i64>) -> Result<Listed<Command>, ApiError> {
-    use super::caller::{Caller, answer};
-
-    answer(
-        async {
-            let caller = Caller::expect()?;
-            let before = before.map(voltaxe_protocol::CommandId);
-            let found = caller.strike.commands(&caller.permit()?, before, ssr::AT_ONCE).await?;
-            Ok(ssr::listed(&found))
-        }
-        .await,
-    )
-}
-
-/// One endpoint's commands, newest first; `before` is a list's `next`.
-#[server(prefix = "/rpc", endpoint = "commands_of_endpoint", protocol = Rpc)]
-pub async fn commands_of_endpoint(id: String, before: Option<i64>) -> Result<Listed<Command>, ApiError> {
-    use super::caller::{Caller, answer};
-
-    answer(
-        async {
-            let caller = Caller::expect()?;
-            let id = id.parse().map_err(|_| ApiError::NotFound)?;
-            let before = before.map(voltaxe_protocol::CommandId);
-            let found = caller.strike.commands_of(&caller.permit()?, &id, before, ssr::AT_ONCE).await?;
-            Ok(ssr::listed(&found))
-        }
-        .await,
-    )
+pub async fn commands(of: Of, from: Option<i64>) -> Result<Listed<Command>, ApiError> {
+    super::caller::answer(ssr::commands(of, from).await)
 }
 
 #[cfg(feature = "ssr")]
 pub(super) mod ssr {
     use voltaxe_orchestrator::model::CommandRecord;
+    use voltaxe_protocol::CommandId;
 
-    use super::{Command, Listed};
+    use super::{super::caller::Caller, ApiError, Command, Listed, Of};
 
-    pub const AT_ONCE: i64 = 50;
+    const AT_ONCE: i64 = 50;
+
+    pub async fn commands(of: Of, from: Option<i64>) -> Result<Listed<Command>, ApiError> {
+        let caller = Caller::expect()?;
+        let (permit, from) = (caller.permit()?, from.map(CommandId));
+        let found = match of {
+            Of::All => caller.strike.commands(&permit, from, AT_ONCE).await?,
+            Of::Endpoint(id) => {
+                let id = id.parse().map_err(|_| ApiError::NotFound)?;
+                caller.strike.commands_of(&permit, &id, from, AT_ONCE).await?
+            }
+            Of::Batch(id) => {
+                let id = id.parse().map_err(|_| ApiError::NotFound)?;
+                caller.strike.commands_of_batch(&permit, id, from, AT_ONCE).await?
+            }
+        };
+        Ok(listed(&found))
+    }
 
     /// A full part may be the last one; then the next is empty.
-    pub fn listed(records: &[CommandRecord]) -> Listed<Command> {
+    fn listed(records: &[CommandRecord]) -> Listed<Command> {
         let is_full = i64::try_from(records.len()).is_ok_and(|count| count >= AT_ONCE);
         Listed {
             rows: records.iter().map(Into::into).collect(),

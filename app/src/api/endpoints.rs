@@ -29,22 +29,22 @@ pub async fn endpoints() -> Result<Vec<Endpoint>, ApiError> {
 pub async fn endpoint(id: String) -> Result<EndpointPage, ApiError> {
     use super::{
         caller::{Caller, answer},
-        commands::ssr::{AT_ONCE, listed},
+        commands::ssr::commands,
         schedules::ssr::rollback_of,
     };
+    use crate::model::command::Of;
 
     answer(
         async {
             let caller = Caller::expect()?;
             let permit = caller.permit()?;
-            // What is no id is no endpoint's id either.
+            let commands = commands(Of::Endpoint(id.clone()), None).await?;
             let id = id.parse().map_err(|_| ApiError::NotFound)?;
             let endpoint =
                 caller.strike.endpoint(&permit, &id, caller.now).await?.ok_or(ApiError::NotFound)?;
-            let commands = caller.strike.commands_of(&permit, &id, None, AT_ONCE).await?;
             Ok(EndpointPage {
                 endpoint: (&endpoint).into(),
-                commands: listed(&commands),
+                commands,
                 rollback: rollback_of(&caller, &id).await?,
             })
         }

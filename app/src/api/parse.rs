@@ -56,7 +56,10 @@ mod tests {
         assert_eq!(at("2026-01-31T14:30").as_deref(), Some("2026-01-31T14:30:00+00:00"));
         assert_eq!(at("2026-01-31T14:30:05").as_deref(), Some("2026-01-31T14:30:05+00:00"));
         assert_eq!(at("  "), None);
-        assert_eq!(utc("ends_at", "tomorrow").unwrap_err().of_field("ends_at").unwrap().split(';').next(), Some("is no time"));
+        assert_eq!(
+            utc("ends_at", "tomorrow").unwrap_err().of_field("ends_at").unwrap().split(';').next(),
+            Some("is no time")
+        );
     }
 
     #[test]

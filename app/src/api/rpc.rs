@@ -5,17 +5,12 @@ use std::pin::Pin;
 
 use http::Method;
 use leptos::server_fn::{
-    Bytes, Http, Protocol,
-    client::Client,
-    codec::Json,
-    error::{FromServerFnError, ServerFnErrorErr},
-    request::ClientReq,
-    response::ClientRes,
-    server::Server,
+    Bytes, Http, Protocol, client::Client, codec::Json, error::FromServerFnError, request::ClientReq,
+    response::ClientRes, server::Server,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, json};
 
 pub struct Rpc;
 
@@ -36,27 +31,22 @@ where
         <Http<Json, Json> as Protocol<Input, Output, C, S, ApiError>>::run_server(request, server_fn).await
     }
 
-    async fn run_client(path: &str, input: Input) -> Result<Output, ApiError> {
-        let body = serde_json::to_string(&input).map_err(unreadable)?;
-        let answer = post::<C>(path, body).await?;
-        serde_json::from_slice(&answer).map_err(unreadable)
+    fn run_client(path: &str, input: Input) -> impl Future<Output = Result<Output, ApiError>> + Send {
+        let answer = post::<C>(path, serde_json::to_string(&input));
+        Box::pin(async move { json::read(&answer.await?).map_err(|_| ApiError::Internal) })
+            as Answer<'_, Output>
     }
 }
 
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<Bytes, ApiError>> + Send + 'a>>;
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
 
-fn post<C: Client<ApiError>>(path: &str, body: String) -> Answer<'_> {
+fn post<C: Client<ApiError>>(path: &str, body: serde_json::Result<String>) -> Answer<'_, Bytes> {
     const JSON: &str = "application/json";
     Box::pin(async move {
-        let request = C::Request::try_new_post(path, JSON, JSON, body)?;
+        let request = C::Request::try_new_post(path, JSON, JSON, body.map_err(|_| ApiError::Internal)?)?;
         let response = C::send(request).await?;
         let refused = (400..=599).contains(&response.status());
         let answer = response.try_into_bytes().await?;
         if refused { Err(ApiError::de(answer)) } else { Ok(answer) }
     })
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn unreadable(error: serde_json::Error) -> ApiError {
-    ApiError::from_server_fn_error(ServerFnErrorErr::Deserialization(error.to_string()))
 }

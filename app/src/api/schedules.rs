@@ -34,8 +34,9 @@ pub async fn older_schedules(ended: bool, before: i64) -> Result<Listed<Schedule
     })
 }
 
+/// Answers what was made in words.
 #[server(prefix = "/rpc", endpoint = "create_schedule", protocol = Rpc)]
-pub async fn create_schedule(new: NewSchedule) -> Result<Schedule, ApiError> {
+pub async fn create_schedule(new: NewSchedule) -> Result<String, ApiError> {
     use super::caller::{Caller, answer};
 
     answer(
@@ -43,7 +44,8 @@ pub async fn create_schedule(new: NewSchedule) -> Result<Schedule, ApiError> {
             let caller = Caller::expect()?;
             let request = ssr::request(new)?;
             let made = caller.strike.create_schedule(caller.operator()?, request, caller.now).await?;
-            Ok(ssr::named(&[made]).await?.remove(0))
+            let made = ssr::named(&[made]).await?.remove(0);
+            Ok(format!("{}, {}", made.title(), made.next_words(None)))
         }
         .await,
     )
@@ -153,7 +155,10 @@ pub(super) mod ssr {
         let (mut rows, mut next) = (Vec::new(), before);
         for _ in 0..LOOKS {
             let found = caller.strike.schedules(&permit, false, parse::before(next), LOOKED_AT).await?;
-            next = found.last().filter(|_| is_full(&found, LOOKED_AT)).map(|last| parse::cursor(last.created_at));
+            next = found
+                .last()
+                .filter(|_| is_full(&found, LOOKED_AT))
+                .map(|last| parse::cursor(last.created_at));
             rows.extend(found.into_iter().filter(|schedule| schedule.ended_at.is_some()));
             if next.is_none() || is_full(&rows, limit) {
                 break;

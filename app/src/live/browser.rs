@@ -1,6 +1,6 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
@@ -8,7 +8,9 @@ use super::{Change, Link, Live};
 use crate::{
     api,
     error::ApiError,
+    json,
     model::{Millis, time::SECOND},
+    ui::dom::spawn,
 };
 
 /// The server sends something at least every 5 s.
@@ -133,7 +135,7 @@ impl Watch {
     fn ask_for_session(&self) {
         let (live, asking) = (self.live, self.asking.clone());
         *asking.borrow_mut() = true;
-        spawn_local(async move {
+        spawn(async move {
             if let Err(ApiError::SignedOut) = api::session().await {
                 live.set_link(Link::SignedOut);
             }
@@ -157,12 +159,12 @@ impl Watch {
         });
         self.listen(&source, "reset", |live, _| live.publish(Change::Reset));
         self.listen(&source, "endpoint", |live, data| {
-            if let Ok(endpoint) = serde_json::from_slice(data.as_bytes()) {
+            if let Ok(endpoint) = json::read(data.as_bytes()) {
                 live.publish(Change::Endpoint(endpoint));
             }
         });
         self.listen(&source, "command", |live, data| {
-            if let Ok(command) = serde_json::from_slice(data.as_bytes()) {
+            if let Ok(command) = json::read(data.as_bytes()) {
                 live.publish(Change::Command(command));
             }
         });

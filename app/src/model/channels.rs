@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, time};
+use super::Millis;
 
 /// By which ways the server reached an endpoint since it started.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -41,14 +41,11 @@ pub enum Health {
     Fails,
 }
 
-/// A poll is due every 10 s while there is no stream; a later one was missed three times.
-const POLL_COUNTS_FOR: Millis = 30 * time::SECOND;
-
 impl Channels {
-    /// Fastest first. `now` is None while the page has no clock.
+    /// Fastest first. `live`: the endpoint takes commands right now, in whatever way.
     #[must_use]
-    pub fn lines(&self, now: Option<Millis>) -> [Channel; 3] {
-        [self.stream(), self.direct(), self.polling(now)]
+    pub fn lines(&self, live: bool) -> [Channel; 3] {
+        [self.stream(), self.direct(), self.polling(live)]
     }
 
     fn stream(&self) -> Channel {
@@ -82,9 +79,10 @@ impl Channels {
         Channel { name: "Direct", health, words, at, detail: Some(detail) }
     }
 
-    fn polling(&self, now: Option<Millis>) -> Channel {
-        let health = match (self.polled_at, now) {
-            (Some(at), Some(now)) if now - at <= POLL_COUNTS_FOR => Health::Works,
+    fn polling(&self, live: bool) -> Channel {
+        let health = match (self.polled_at, self.stream_since) {
+            (Some(_), None) if live => Health::Works,
+            (Some(_), None) => Health::Fails,
             _ => Health::Unused,
         };
         let words = match (self.polled_at, self.stream_since) {
@@ -101,7 +99,7 @@ mod tests {
     use super::*;
 
     fn words(channels: &Channels) -> [(Health, &'static str); 3] {
-        channels.lines(Some(100_000)).map(|line| (line.health, line.words))
+        channels.lines(true).map(|line| (line.health, line.words))
     }
 
     #[test]
@@ -130,11 +128,11 @@ mod tests {
             }),
             ..Channels::default()
         };
-        let [stream, direct, polling] = lost.lines(Some(100_000));
+        let [stream, direct, polling] = lost.lines(true);
         assert_eq!((stream.health, stream.words), (Health::Fails, "lost"));
         assert_eq!(direct.health, Health::Fails);
         assert_eq!(direct.detail.as_deref(), Some("10.77.0.11:8082: no answer within 5 s"));
         assert_eq!((polling.health, polling.at), (Health::Works, Some(90_000)));
-        assert_eq!(lost.lines(Some(190_000))[2].health, Health::Unused);
+        assert_eq!(lost.lines(false)[2].health, Health::Fails);
     }
 }

@@ -70,6 +70,15 @@ pub struct Command {
     pub schedule_id: Option<String>,
 }
 
+/// Whose commands are meant.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    All,
+    Endpoint(String),
+    Batch(String),
+}
+
 /// What taking a command back can still do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Recall {

@@ -56,7 +56,8 @@ impl Session {
     /// Why the page does not offer what is not allowed.
     #[must_use]
     pub fn refusal(&self, allowed: Allowed) -> Option<String> {
-        (!allowed.yes).then(|| format!("This needs the role {}; you are signed in as {}.", allowed.needs, self.role))
+        (!allowed.yes)
+            .then(|| format!("This needs the role {}; you are signed in as {}.", allowed.needs, self.role))
     }
 }
 

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::problem;
 use crate::{
     error::ApiError,
-    ui::{dom::spawn, maybe, text},
+    ui::{dom::spawn, maybe, text, view},
 };
 
 /// What a press asks of the server.
@@ -16,13 +16,11 @@ pub type Asked = Pin<Box<dyn Future<Output = Result<(), ApiError>>>>;
 pub fn Ask(
     #[prop(into)] name: Signal<String>,
     #[prop(default = "button button--small")] class: &'static str,
-    /// Why this operator may not; to be said beside it too.
-    #[prop(into)]
-    refusal: Option<String>,
+    /// Whether this operator may; why not is said beside it.
+    may: bool,
     ask: Callback<(), Asked>,
 ) -> impl IntoView {
     let (error, busy) = (RwSignal::new(None::<ApiError>), RwSignal::new(false));
-    let may = refusal.is_none();
     let press = move |_| {
         if !may || busy.get_untracked() {
             return;
@@ -39,7 +37,7 @@ pub fn Ask(
     };
     view! {
         <button
-            class=class type="button" title=refusal on:click=press
+            class=class type="button" on:click=press
             aria-disabled=move || (!may || busy.get()).then_some("true")
         >
             {text(move || name.get())}
@@ -67,7 +65,7 @@ pub fn More(name: &'static str, next: RwSignal<Option<i64>>, load: Load) -> impl
     let has_more = Memo::new(move |_| next.read().is_some());
     maybe(move || {
         has_more.get().then(|| {
-            view! { <p class="more"><Ask name=name.to_owned() class="button" refusal=None ask/></p> }.into_any()
+            view! { <p class="more"><Ask name=name.to_owned() class="button" may=true ask/></p> }
         })
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::{use_navigate, use_params_map};
+use leptos_router::hooks::use_params_map;
 
 use self::progress::ProgressPanel;
 use super::{
@@ -20,10 +20,11 @@ use crate::{
     api,
     error::ApiError,
     live::{Change, Live, Mark},
-    model::{BatchPage as Page, Command, Progress},
+    model::{BatchPage as Page, Command, Progress, command::Of},
     ui::{
         Icon, Moment, Shape,
-        dom::{Gathered, effect, every, spawn},
+        dom::{Gathered, effect, every, go, spawn},
+        view,
     },
 };
 
@@ -35,20 +36,18 @@ pub fn BatchPage() -> impl IntoView {
 
 fn draw(started: Started, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Batch(page)) => view! { <Loaded page mark/> }.into_any(),
+        Ok(Start::Batch(page)) => view! { <Loaded page mark/> },
         Ok(_) => ().into_any(),
         Err(ApiError::NotFound) => view! {
             <Title text="No such batch"/>
             <h1>"There is no such batch"</h1>
             <p><a class="button" href="/batches">"All batches"</a></p>
-        }
-        .into_any(),
+        },
         Err(error) => view! {
             <Title text="Batch"/>
             <h1>"Batch"</h1>
             <Problem error/>
-        }
-        .into_any(),
+        },
     }
 }
 
@@ -63,16 +62,15 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
     let load: Load = Callback::new(move |after| {
         let id = id.clone();
         Box::pin(async move {
-            let found = api::commands_of_batch(id, Some(after)).await?;
+            let found = api::commands(Of::Batch(id), Some(after)).await?;
             commands.try_update(|commands| commands.extend(found.rows));
             Ok(found.next)
         }) as _
     });
     let draft = RwSignal::new(None);
-    let navigate = use_navigate();
     let on_sent = move |sent| {
         if let Sent::Batch(id) = sent {
-            navigate(&format!("/batches/{id}"), leptos_router::NavigateOptions::default());
+            go(&format!("/batches/{id}"));
         }
     };
     view! {
@@ -86,8 +84,8 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
         </div>
         <p class="entry__why">
             <b>{batch.created_by.clone()}</b> ", " <Moment at=batch.created_at/> ": " <q>{batch.reason.clone()}</q>
-            {batch.undo_of.clone().map(|id| view! { " " <a href=format!("/batches/{id}")>"The batch that it undoes"</a> }.into_any())}
-            {batch.schedule_id.is_some().then(|| view! { " " <a href="/schedules">"Made by a schedule"</a> }.into_any())}
+            {batch.undo_of.clone().map(|id| view! { " " <a href=format!("/batches/{id}")>"The batch that it undoes"</a> })}
+            {batch.schedule_id.is_some().then(|| view! { " " <a href="/schedules">"Made by a schedule"</a> })}
         </p>
         <ProgressPanel progress draft/>
         <CommandTable commands/>
@@ -132,7 +130,7 @@ fn follow(progress: RwSignal<Progress>, commands: RwSignal<Vec<Command>>, mark: 
                 look_again.call();
                 spawn(async move {
                     // Those that were loaded beyond the first part keep what they were.
-                    if let Ok(first) = api::commands_of_batch(id, None).await {
+                    if let Ok(first) = api::commands(Of::Batch(id), None).await {
                         commands.try_update(|commands| {
                             let known = first.rows.len().min(commands.len());
                             commands.splice(..known, first.rows);

@@ -12,7 +12,7 @@ use crate::{
     api,
     live::Mark,
     model::{Batch, Listed},
-    ui::{Item, Moment, cell, list, maybe, row, table},
+    ui::{Item, Moment, cell, list, maybe, row, table, view},
 };
 
 #[component]
@@ -29,32 +29,32 @@ pub fn Batches() -> impl IntoView {
 
 fn draw(started: Started, _: Mark) -> AnyView {
     match started {
-        Ok(Start::Batches(batches)) => view! { <Loaded batches/> }.into_any(),
+        Ok(Start::Batches(batches)) => view! { <Loaded batches/> },
         Ok(_) => ().into_any(),
-        Err(error) => view! { <Problem error/> }.into_any(),
+        Err(error) => view! { <Problem error/> },
     }
 }
 
 #[component]
 fn Loaded(batches: Listed<Batch>) -> impl IntoView {
-    let (batches, older) = (RwSignal::new(batches.rows), RwSignal::new(batches.next));
-    let rows = move || {
-        let item = |batch: Batch| Item::new(batch.id.clone(), move || line(&batch));
-        batches.get().into_iter().map(item).collect()
-    };
+    let (rows, older) = (RwSignal::new(items(batches.rows)), RwSignal::new(batches.next));
     let load: Load = Callback::new(move |before| {
         Box::pin(async move {
             let found = api::batches(Some(before)).await?;
-            batches.try_update(|batches| batches.extend(found.rows));
+            rows.try_update(|rows| rows.extend(items(found.rows)));
             Ok(found.next)
         }) as _
     });
-    let is_empty = Memo::new(move |_| batches.read().is_empty());
+    let is_empty = Memo::new(move |_| rows.read().is_empty());
     view! {
-        {maybe(move || is_empty.get().then(|| view! { <p class="muted">"There is no batch yet."</p> }.into_any()))}
-        {table("Batches", &["Batch", "When", "By", "Reason", "Remarks"], list(rows))}
+        {maybe(move || is_empty.get().then(|| view! { <p class="muted">"There is no batch yet."</p> }))}
+        {table("Batches", &["Batch", "When", "By", "Reason", "Remarks"], list(move || rows.get()))}
         <More name="Load older batches" next=older load/>
     }
+}
+
+fn items(batches: Vec<Batch>) -> Vec<Item> {
+    batches.into_iter().map(|batch| Item::new(batch.id.clone(), move || line(&batch))).collect()
 }
 
 fn line(batch: &Batch) -> AnyView {
@@ -62,7 +62,7 @@ fn line(batch: &Batch) -> AnyView {
     row(
         head.into_any(),
         vec![
-            cell("When", view! { <Moment at=batch.created_at/> }.into_any()),
+            cell("When", view! { <Moment at=batch.created_at/> }),
             cell("By", batch.created_by.clone().into_any()),
             cell("Reason", batch.reason.clone().into_any()),
             cell("Remarks", batch.remarks().into_any()),

@@ -8,7 +8,7 @@ use crate::{
     ui::{
         Item, Moment, StateBadge, cell,
         dom::{Gathered, effect},
-        list, row, table,
+        list, row, table, view,
     },
 };
 
@@ -72,10 +72,10 @@ fn line(command: &Command) -> AnyView {
         head.into_any(),
         vec![
             cell("Host", host.into_any()),
-            cell("State", view! { <StateBadge state=command.state/> }.into_any()),
+            cell("State", view! { <StateBadge state=command.state/> }),
             cell("Method", command.channel.clone().unwrap_or_else(|| "–".to_owned()).into_any()),
             cell("By", command.created_by.clone().into_any()),
-            cell("When", view! { <Moment at=command.created_at/> }.into_any()),
+            cell("When", view! { <Moment at=command.created_at/> }),
             cell("Reason", why.into_any()),
         ],
     )
@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn new_commands_come_on_top_and_known_ones_change_where_they_are() {
         let mut shown = vec![numbered(9, State::Pending), numbered(7, State::Pending)];
-        let changed = || vec![numbered(7, State::Executed), numbered(10, State::Pending), numbered(8, State::Pending)];
+        let changed =
+            || vec![numbered(7, State::Executed), numbered(10, State::Pending), numbered(8, State::Pending)];
         lay(&mut shown, changed(), false);
         assert_eq!(ids(&shown), [9, 7]);
         assert_eq!(shown[1].state, State::Executed);

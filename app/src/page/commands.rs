@@ -12,8 +12,11 @@ use super::{
 use crate::{
     api,
     live::{Change, Live, Mark},
-    model::{Command, Listed},
-    ui::dom::{effect, spawn},
+    model::{Command, Listed, command::Of},
+    ui::{
+        dom::{effect, spawn},
+        maybe, view,
+    },
 };
 
 #[component]
@@ -29,9 +32,9 @@ pub fn Commands() -> impl IntoView {
 
 fn draw(started: Started, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Commands(commands)) => view! { <Loaded commands mark/> }.into_any(),
+        Ok(Start::Commands(commands)) => view! { <Loaded commands mark/> },
         Ok(_) => ().into_any(),
-        Err(error) => view! { <Problem error/> }.into_any(),
+        Err(error) => view! { <Problem error/> },
     }
 }
 
@@ -44,7 +47,7 @@ fn Loaded(commands: Listed<Command>, mark: Mark) -> impl IntoView {
         live.follow(mark, move |change| {
             if let Change::Reset = change {
                 spawn(async move {
-                    if let Ok(newest) = api::commands(None).await {
+                    if let Ok(newest) = api::commands(Of::All, None).await {
                         rows.try_set(newest.rows);
                         older.try_set(newest.next);
                     }
@@ -54,15 +57,15 @@ fn Loaded(commands: Listed<Command>, mark: Mark) -> impl IntoView {
     });
     let load: Load = Callback::new(move |before| {
         Box::pin(async move {
-            let found = api::commands(Some(before)).await?;
+            let found = api::commands(Of::All, Some(before)).await?;
             rows.try_update(|rows| rows.extend(found.rows));
             Ok(found.next)
         }) as _
     });
     let is_empty = Memo::new(move |_| rows.read().is_empty());
     view! {
-        {crate::ui::maybe(move || {
-            is_empty.get().then(|| view! { <p class="muted">"No command was given yet."</p> }.into_any())
+        {maybe(move || {
+            is_empty.get().then(|| view! { <p class="muted">"No command was given yet."</p> })
         })}
         <CommandTable commands=rows/>
         <More name="Load older commands" next=older load/>

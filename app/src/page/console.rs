@@ -13,7 +13,7 @@ use crate::{
     model::session::Visitor,
     ui::{
         dom::{effect, focus},
-        text,
+        text, view,
     },
 };
 
@@ -35,7 +35,7 @@ impl Desk {
 #[component]
 pub fn Console(children: Children) -> impl IntoView {
     let Some(session) = expect_context::<Visitor>().session else {
-        return view! { <SignInFirst/> }.into_any();
+        return view! { <SignInFirst/> };
     };
     // The link that was followed is gone with its page; without this the keyboard would start from the top.
     let desk = expect_context::<Desk>();
@@ -53,7 +53,6 @@ pub fn Console(children: Children) -> impl IntoView {
         <main class="main" id="main" tabindex="-1">{children()}</main>
         <p class="visually-hidden" role="status" aria-live="polite">{text(move || announcer.words())}</p>
     }
-    .into_any()
 }
 
 #[component]

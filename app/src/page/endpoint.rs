@@ -29,6 +29,7 @@ use crate::{
     ui::{
         ConnectionBadge, Icon, Shape,
         dom::{Gathered, effect, spawn},
+        view,
     },
 };
 
@@ -40,15 +41,14 @@ pub fn EndpointPage() -> impl IntoView {
 
 fn draw(started: Started, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Endpoint(page)) => view! { <Loaded page mark/> }.into_any(),
+        Ok(Start::Endpoint(page)) => view! { <Loaded page mark/> },
         Ok(_) => ().into_any(),
-        Err(ApiError::NotFound) => view! { <Unknown/> }.into_any(),
+        Err(ApiError::NotFound) => view! { <Unknown/> },
         Err(error) => view! {
             <Title text="Endpoint"/>
             <h1>"Endpoint"</h1>
             <Problem error/>
-        }
-        .into_any(),
+        },
     }
 }
 

@@ -7,7 +7,7 @@ mod strip;
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::hooks::use_query_map;
 use wasm_bindgen::JsValue;
 
 use self::{
@@ -30,8 +30,8 @@ use crate::{
     model::Endpoint,
     ui::{
         Icon, Item, Shape,
-        dom::{effect, spawn},
-        list, maybe, text,
+        dom::{effect, go, spawn},
+        list, maybe, text, view,
     },
 };
 
@@ -48,9 +48,9 @@ pub fn Endpoints() -> impl IntoView {
 
 fn draw(started: Started, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Endpoints(endpoints)) => view! { <Loaded endpoints mark/> }.into_any(),
+        Ok(Start::Endpoints(endpoints)) => view! { <Loaded endpoints mark/> },
         Ok(_) => ().into_any(),
-        Err(error) => view! { <Problem error/> }.into_any(),
+        Err(error) => view! { <Problem error/> },
     }
 }
 
@@ -77,8 +77,8 @@ fn Loaded(endpoints: Vec<Endpoint>, mark: Mark) -> impl IntoView {
 
     view! {
         {problem(reloading_failed)}
-        {maybe(move || (!is_empty.get()).then(|| view! { <FleetTable fleet show filter/> }.into_any()))}
-        {started_empty.then(|| view! { <EnrolPanel first=true/> }.into_any())}
+        {maybe(move || (!is_empty.get()).then(|| view! { <FleetTable fleet show filter/> }))}
+        {started_empty.then(|| view! { <EnrolPanel first=true/> })}
     }
 }
 
@@ -92,19 +92,13 @@ fn FleetTable(fleet: Fleet, show: RwSignal<Part>, filter: RwSignal<String>) -> i
         show.set(Part::All);
     };
     let draft = RwSignal::new(None);
-    let navigate = use_navigate();
-    let on_sent = move |sent| {
-        let page = match sent {
-            Sent::Batch(id) => format!("/batches/{id}"),
-            Sent::Schedule(_) => "/schedules".to_owned(),
-            Sent::Command(..) => return,
-        };
-        navigate(&page, leptos_router::NavigateOptions::default());
+    let on_sent = move |sent| match sent {
+        Sent::Batch(id) => go(&format!("/batches/{id}")),
+        Sent::Schedule(_) => go("/schedules"),
+        Sent::Command(..) => {}
     };
     let rows = move || {
-        let row = |entry: Entry| {
-            Item::new(entry.id.clone(), move || view! { <Row entry=entry.clone()/> }.into_any())
-        };
+        let row = |entry: Entry| Item::new(entry.id.clone(), move || view! { <Row entry=entry.clone()/> });
         shown.get().into_iter().map(row).collect()
     };
     view! {
@@ -157,7 +151,6 @@ fn FleetTable(fleet: Fleet, show: RwSignal<Part>, filter: RwSignal<String>) -> i
                                     <button class="button" type="button" on:click=clear>"Clear the filter"</button>
                                 </div>
                             }
-                                .into_any()
                         })
                 })}
             </div>

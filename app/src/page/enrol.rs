@@ -2,7 +2,7 @@
 
 mod wait;
 
-use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
+use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_meta::Title;
 
 use self::wait::Wait;
@@ -12,7 +12,11 @@ use crate::{
     clock::mounted,
     error::ApiError,
     model::EnrolmentToken,
-    ui::{CopyLine, Moment, Notice, Tone, dom::input_value, part, text},
+    ui::{
+        CopyLine, Moment, Notice, Tone,
+        dom::{input_value, spawn},
+        part, text, view,
+    },
 };
 
 const START: &str = "sudo systemctl enable --now voltaxe-sentinel";
@@ -44,8 +48,8 @@ pub fn EnrolPanel(
             </p>
             {if allowed.yes {
                 part(move || match token.get() {
-                    None => view! { <TokenForm token/> }.into_any(),
-                    Some(made) => view! { <Steps made token/> }.into_any(),
+                    None => view! { <TokenForm token/> },
+                    Some(made) => view! { <Steps made token/> },
                 })
                     .into_any()
             } else {
@@ -58,7 +62,6 @@ pub fn EnrolPanel(
                         )} <code>"voltaxe-server admin"</code> " on the server."
                     </Notice>
                 }
-                    .into_any()
             }}
         </section>
     }
@@ -84,7 +87,7 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
         let label = input_value("label");
         busy.set(true);
         error.set(None);
-        spawn_local(async move {
+        spawn(async move {
             match api::create_enrolment_token(label, count).await {
                 Ok(made) => token.set(Some(made)),
                 Err(problem) => error.set(Some(problem)),
@@ -98,7 +101,7 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
                 <label for="uses">"Hosts"</label>
                 <input
                     class="input" id="uses" name="uses" type="number" min="1" max="1000" required
-                    aria-describedby="uses-about" value="1" readonly=move || !mounted.get()
+                    aria-describedby="uses-about" value="1"
                 />
                 <p class="field__about" id="uses-about">"How many may use it"</p>
             </div>
@@ -106,7 +109,7 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
                 <label for="label">"Label (optional)"</label>
                 <input
                     class="input" id="label" name="label" type="text" maxlength="100" autocomplete="off"
-                    aria-describedby="label-about" readonly=move || !mounted.get()
+                    aria-describedby="label-about"
                 />
                 <p class="field__about" id="label-about">"For the audit log: what these hosts are"</p>
             </div>

@@ -1,4 +1,4 @@
-use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
+use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 use web_sys::HtmlInputElement;
@@ -11,8 +11,8 @@ use crate::{
     model::{Secret, next::after_sign_in, session::Visitor},
     ui::{
         Brand, Notice, Tone,
-        dom::{element, focus, input_value},
-        text,
+        dom::{element, focus, input_value, spawn},
+        text, view,
     },
 };
 
@@ -38,7 +38,7 @@ pub fn Login() -> impl IntoView {
         let (username, password) = (input_value("username"), input_value("password"));
         busy.set(true);
         error.set(None);
-        spawn_local(async move {
+        spawn(async move {
             match api::sign_in(username, Secret(password)).await {
                 Ok(_) => load(&next()),
                 Err(refused) => {
@@ -56,46 +56,45 @@ pub fn Login() -> impl IntoView {
     };
 
     view! {
-            <Title text="Sign in"/>
-            <main class="gate" id="main">
-                <div class="gate__card">
-                    <Brand/>
-                    <h1>"Sign in"</h1>
-                    {visitor
-                        .setup_open
-                        .then(|| {
-                            view! {
-                                <Notice tone=Tone::Info>
-                                    "This server has no administrator yet. Open the setup link that it printed on its console; "
-                                    <code>"voltaxe-server admin setup-link"</code> " prints a new one."
-                                </Notice>
-                            }
-    .into_any()
-                        })}
-                    <form class="form" method="post" on:submit=submit>
-                        <div class="field">
-                            <label for="username">"Username"</label>
-                            <input
-                                class="input" id="username" name="username" type="text" autocomplete="username"
-                                autocapitalize="none" spellcheck="false" required autofocus
-                            />
-                        </div>
-                        <div class="field">
-                            <label for="password">"Password"</label>
-                            <input
-                                class="input" id="password" name="password" type="password"
-                                autocomplete="current-password" required
-                            />
-                        </div>
-                        {problem(error)}
-                        <button
-                            class="button button--primary button--wide" type="submit" disabled=move || !mounted.get()
-                            aria-disabled=move || busy.get().then_some("true")
-                        >
-                            {text(move || if busy.get() { "Signing in…" } else { "Sign in" })}
-                        </button>
-                    </form>
-                </div>
-            </main>
-        }
+        <Title text="Sign in"/>
+        <main class="gate" id="main">
+            <div class="gate__card">
+                <Brand/>
+                <h1>"Sign in"</h1>
+                {visitor
+                    .setup_open
+                    .then(|| {
+                        view! {
+                            <Notice tone=Tone::Info>
+                                "This server has no administrator yet. Open the setup link that it printed on its console; "
+                                <code>"voltaxe-server admin setup-link"</code> " prints a new one."
+                            </Notice>
+                        }
+                    })}
+                <form class="form" method="post" on:submit=submit>
+                    <div class="field">
+                        <label for="username">"Username"</label>
+                        <input
+                            class="input" id="username" name="username" type="text" autocomplete="username"
+                            autocapitalize="none" spellcheck="false" required autofocus
+                        />
+                    </div>
+                    <div class="field">
+                        <label for="password">"Password"</label>
+                        <input
+                            class="input" id="password" name="password" type="password"
+                            autocomplete="current-password" required
+                        />
+                    </div>
+                    {problem(error)}
+                    <button
+                        class="button button--primary button--wide" type="submit" disabled=move || !mounted.get()
+                        aria-disabled=move || busy.get().then_some("true")
+                    >
+                        {text(move || if busy.get() { "Signing in…" } else { "Sign in" })}
+                    </button>
+                </form>
+            </div>
+        </main>
+    }
 }

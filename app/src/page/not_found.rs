@@ -1,7 +1,7 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use crate::ui::Brand;
+use crate::ui::{Brand, view};
 
 #[component]
 pub fn NotFound() -> impl IntoView {

@@ -19,13 +19,13 @@ use crate::{
     clock::Clock,
     live::Mark,
     model::{
-        Listed, Schedule, SchedulesPage,
+        Millis, Schedule, SchedulesPage,
         time::{MINUTE, SECOND},
     },
     ui::{
         Item, Moment, all, cell,
         dom::{every, spawn},
-        list, maybe, row, table, text,
+        list, maybe, row, table, text, view,
     },
 };
 
@@ -39,13 +39,12 @@ pub fn Schedules() -> impl IntoView {
 
 fn draw(started: Started, _: Mark) -> AnyView {
     match started {
-        Ok(Start::Schedules(page)) => view! { <Loaded page/> }.into_any(),
+        Ok(Start::Schedules(page)) => view! { <Loaded page/> },
         Ok(_) => ().into_any(),
         Err(error) => view! {
             <h1>"Schedules"</h1>
             <Problem error/>
-        }
-        .into_any(),
+        },
     }
 }
 
@@ -54,45 +53,51 @@ fn draw(started: Started, _: Mark) -> AnyView {
 struct Lists {
     waiting: Part,
     ended: Part,
+    /// When the next run is due.
+    due_at: StoredValue<Option<Millis>>,
 }
 
 #[derive(Clone, Copy)]
 struct Part {
-    rows: RwSignal<Vec<Schedule>>,
+    rows: RwSignal<Vec<Item>>,
     next: RwSignal<Option<i64>>,
 }
 
-impl Part {
-    fn new(listed: Listed<Schedule>) -> Self {
-        Self { rows: RwSignal::new(listed.rows), next: RwSignal::new(listed.next) }
+impl Lists {
+    fn new() -> Self {
+        let part = || Part { rows: RwSignal::new(Vec::new()), next: RwSignal::new(None) };
+        Self { waiting: part(), ended: part(), due_at: StoredValue::new(None) }
     }
 
-    fn replace(self, listed: Listed<Schedule>) {
-        if self.rows.try_with_untracked(|rows| *rows != listed.rows) == Some(true) {
-            self.rows.set(listed.rows);
-            self.next.set(listed.next);
+    fn put(self, page: SchedulesPage) {
+        self.due_at.try_set_value(page.waiting.rows.iter().filter_map(|schedule| schedule.next_run_at).min());
+        for (part, listed) in [(self.waiting, page.waiting), (self.ended, page.ended)] {
+            part.rows.try_set(self.items(listed.rows));
+            part.next.try_set(listed.next);
         }
     }
 
-    fn shown(self) -> i64 {
-        let rows = self.rows.try_with_untracked(Vec::len).unwrap_or_default();
-        i64::try_from(rows).unwrap_or(SCHEDULES).clamp(SCHEDULES, 10 * SCHEDULES)
+    fn items(self, schedules: Vec<Schedule>) -> Vec<Item> {
+        let item = |schedule: Schedule| Item::new(version(&schedule), move || line(&schedule, self));
+        schedules.into_iter().map(item).collect()
     }
-}
 
-impl Lists {
     /// As many as are shown.
     async fn reload(self) {
-        if let Ok(page) = api::schedules(self.waiting.shown(), self.ended.shown()).await {
-            self.waiting.replace(page.waiting);
-            self.ended.replace(page.ended);
+        let shown = |part: Part| {
+            let rows = part.rows.try_with_untracked(Vec::len).unwrap_or_default();
+            i64::try_from(rows).unwrap_or(SCHEDULES).clamp(SCHEDULES, 10 * SCHEDULES)
+        };
+        if let Ok(page) = api::schedules(shown(self.waiting), shown(self.ended)).await {
+            self.put(page);
         }
     }
 }
 
 #[component]
 fn Loaded(page: SchedulesPage) -> impl IntoView {
-    let lists = Lists { waiting: Part::new(page.waiting), ended: Part::new(page.ended) };
+    let lists = Lists::new();
+    lists.put(page);
     keep_fresh(lists);
     let session = session();
     let (may_create, refusal) = (session.check.yes, session.refusal(session.check));
@@ -113,7 +118,7 @@ fn Loaded(page: SchedulesPage) -> impl IntoView {
                 "New schedule"
             </button>
         </div>
-        {refusal.map(|refusal| view! { <p class="muted">{refusal}</p> }.into_any())}
+        {refusal.map(|refusal| view! { <p class="muted">{refusal}</p> })}
         <Section title="Waiting" empty="Nothing waits for its time." part=lists.waiting ended=false lists/>
         <Section title="Ended" empty="No schedule has ended yet." part=lists.ended ended=true lists/>
         <CreateDialog open on_made=Callback::new(made)/>
@@ -121,31 +126,21 @@ fn Loaded(page: SchedulesPage) -> impl IntoView {
 }
 
 #[component]
-fn Section(
-    title: &'static str,
-    empty: &'static str,
-    part: Part,
-    ended: bool,
-    lists: Lists,
-) -> impl IntoView {
+fn Section(title: &'static str, empty: &'static str, part: Part, ended: bool, lists: Lists) -> impl IntoView {
     let Part { rows, next } = part;
     let is_empty = Memo::new(move |_| rows.read().is_empty());
-    let items = move || {
-        let item = |schedule: Schedule| Item::new(version(&schedule), move || line(&schedule, lists));
-        rows.get().into_iter().map(item).collect()
-    };
     let load: Load = Callback::new(move |before| {
         Box::pin(async move {
             let found = api::older_schedules(ended, before).await?;
-            rows.try_update(|rows| rows.extend(found.rows));
+            rows.try_update(|rows| rows.extend(lists.items(found.rows)));
             Ok(found.next)
         }) as _
     });
     let columns = &["What", "When", "Next run", "Last run", "By", "Reason", "Note"];
     view! {
         <h2>{title}</h2>
-        {maybe(move || is_empty.get().then(|| view! { <p class="muted">{empty}</p> }.into_any()))}
-        {table(title, columns, list(items))}
+        {maybe(move || is_empty.get().then(|| view! { <p class="muted">{empty}</p> }))}
+        {table(title, columns, list(move || rows.get()))}
         <More name="Load older schedules" next load/>
     }
 }
@@ -156,13 +151,9 @@ fn keep_fresh(lists: Lists) {
     let asked_at = StoredValue::new(0);
     every(Duration::from_secs(1), move || {
         let now = clock.read();
-        let is_close = |schedule: &Schedule| schedule.next_run_at.is_some_and(|at| (at - now).abs() < MINUTE);
-        let pause = match lists.waiting.rows.try_with_untracked(|rows| rows.iter().any(is_close)) {
-            Some(true) => SECOND,
-            Some(false) => 10 * SECOND,
-            None => return,
-        };
-        if now - asked_at.try_get_value().unwrap_or(now) >= pause {
+        let is_close = lists.due_at.get_value().is_some_and(|at| (at - now).abs() < MINUTE);
+        let pause = if is_close { SECOND } else { 10 * SECOND };
+        if now - asked_at.get_value() >= pause {
             asked_at.set_value(now);
             spawn(lists.reload());
         }
@@ -180,7 +171,7 @@ fn line(schedule: &Schedule, lists: Lists) -> AnyView {
         schedule.title().into_any(),
         vec![
             cell("When", schedule.kind_words().into_any()),
-            cell("Next run", view! { <Next schedule=schedule.clone()/> }.into_any()),
+            cell("Next run", view! { <Next schedule=schedule.clone()/> }),
             cell("Last run", last_run(schedule)),
             cell("By", schedule.created_by.clone().into_any()),
             cell("Reason", schedule.reason.clone().into_any()),
@@ -201,9 +192,9 @@ fn Next(schedule: Schedule) -> impl IntoView {
 
 fn last_run(schedule: &Schedule) -> AnyView {
     let Some(at) = schedule.last_run_at else { return "–".into_any() };
-    let words = view! { <Moment at/> }.into_any();
+    let words = view! { <Moment at/> };
     match &schedule.last_batch_id {
-        Some(id) => all([words, view! { <a href=format!("/batches/{id}")>"Its batch"</a> }.into_any()]),
+        Some(id) => all([words, view! { <a href=format!("/batches/{id}")>"Its batch"</a> }]),
         None => words,
     }
 }
@@ -229,5 +220,5 @@ fn cancel(schedule: &Schedule, lists: Lists) -> AnyView {
         }) as Asked
     });
     let name = format!("Cancel {}", schedule.title());
-    view! { <Ask name refusal=session.refusal(session.cancel) ask/> }.into_any()
+    view! { <Ask name may=session.cancel.yes ask/> }
 }

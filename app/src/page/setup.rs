@@ -1,16 +1,22 @@
-use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
+use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_meta::Title;
 use wasm_bindgen::JsValue;
 
-use super::{Problem, load};
+use super::{load, problem};
 use crate::{
     api,
     error::ApiError,
     model::{Secret, session::Visitor},
-    ui::{Brand, Notice, Tone, dom::effect, maybe, part, text},
+    ui::{
+        Brand, Notice, Tone,
+        dom::{effect, spawn},
+        form::{self, Fields},
+        part, text, view,
+    },
 };
 
 const PASSWORD_CHARS: usize = 12;
+const FIELDS: &Fields = &[("username", "username"), ("password", "password"), ("again", "again")];
 
 /// What the browser found in the address.
 #[derive(Clone)]
@@ -40,12 +46,11 @@ pub fn Setup() -> impl IntoView {
                             "You are about to create the first administrator. The link works once and for 24 hours."
                         </p>
                         {part(move || match link.get() {
-                            Link::NotRead => view! { <p class="muted">"Reading the link…"</p> }.into_any(),
-                            Link::Missing => view! { <NoToken/> }.into_any(),
-                            Link::Token(token) => view! { <SetupForm token/> }.into_any(),
+                            Link::NotRead => view! { <p class="muted">"Reading the link…"</p> },
+                            Link::Missing => view! { <NoToken/> },
+                            Link::Token(token) => view! { <SetupForm token/> },
                         })}
                     }
-                        .into_any()
                 } else {
                     view! {
                         <Notice tone=Tone::Info>
@@ -54,7 +59,6 @@ pub fn Setup() -> impl IntoView {
                         </Notice>
                         <p><a class="button button--primary" href="/login" rel="external">"Sign in"</a></p>
                     }
-                        .into_any()
                 }}
             </div>
         </main>
@@ -75,99 +79,80 @@ fn NoToken() -> impl IntoView {
 #[component]
 fn SetupForm(token: Secret) -> impl IntoView {
     let token = StoredValue::new(token);
-    let username = RwSignal::new(String::new());
-    let (password, again) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
     let error = RwSignal::new(None::<ApiError>);
     let busy = RwSignal::new(false);
-    let invalid = |field: &str, problem: &str| {
-        Some(ApiError::Invalid { field: field.to_owned(), problem: problem.to_owned() })
-    };
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         if busy.get_untracked() {
             return;
         }
-        if password.read_untracked().chars().count() < PASSWORD_CHARS {
-            error.set(invalid("password", "must be at least 12 characters"));
-            return;
-        }
-        if password.get_untracked() != again.get_untracked() {
-            error.set(invalid("again", "is not the same as the password above"));
+        let password = form::value("password");
+        let wrong = if password.chars().count() < PASSWORD_CHARS {
+            Some(("password", "must be at least 12 characters"))
+        } else if password != form::value("again") {
+            Some(("again", "must be the same as the password above"))
+        } else {
+            None
+        };
+        let wrong = wrong.map(|(field, problem)| ApiError::Invalid {
+            field: field.to_owned(),
+            problem: problem.to_owned(),
+        });
+        let is_wrong = wrong.is_some();
+        error.set(form::blame(FIELDS, wrong));
+        if is_wrong {
             return;
         }
         busy.set(true);
-        error.set(None);
-        spawn_local(async move {
-            let made = api::complete_setup(
-                token.get_value(),
-                username.get_untracked(),
-                Secret(password.get_untracked()),
-            );
+        let made = api::complete_setup(token.get_value(), form::value("username"), Secret(password));
+        spawn(async move {
             match made.await {
                 Ok(_) => load("/"),
-                Err(problem) => {
-                    error.set(Some(problem));
+                Err(refused) => {
+                    error.set(form::blame(FIELDS, Some(refused)));
                     busy.set(false);
                 }
             }
         });
     };
-    let of_field = move |name: &'static str| {
-        Signal::derive(move || error.read().as_ref().and_then(|error| error.of_field(name)))
-    };
-    let is_of_a_field = move |error: &ApiError| matches!(error, ApiError::Invalid { .. });
 
     view! {
-        <form class="form" method="post" on:submit=submit>
-            <Field
-                id="username" label="Username" hint="Letters, digits and . _ @ -" kind="text" autocomplete="username"
-                value=username problem=of_field("username")
-            />
-            <Field
-                id="password" label="Password" hint="At least 12 characters; a sentence is fine" kind="password"
-                autocomplete="new-password" value=password problem=of_field("password")
-            />
-            <Field
-                id="again" label="Password again" hint="" kind="password" autocomplete="new-password" value=again
-                problem=of_field("again")
-            />
-            {maybe(move || {
-                error.get().filter(|error| !is_of_a_field(error)).map(|error| view! { <Problem error/> }.into_any())
-            })}
+        <form class="form" method="post" on:submit=submit novalidate>
+            <div class="field">
+                <label for="username">"Username"</label>
+                <input
+                    class="input" id="username" name="username" type="text" autocomplete="username" autocapitalize="none"
+                    spellcheck="false" required aria-describedby="username-problem username-about"
+                />
+                <p class="field__about">
+                    <span class="field__problem" id="username-problem"></span>
+                    <span id="username-about">"Letters, digits and . _ @ -"</span>
+                </p>
+            </div>
+            <div class="field">
+                <label for="password">"Password"</label>
+                <input
+                    class="input" id="password" name="password" type="password" autocomplete="new-password" required
+                    aria-describedby="password-problem password-about"
+                />
+                <p class="field__about">
+                    <span class="field__problem" id="password-problem"></span>
+                    <span id="password-about">"At least 12 characters; a sentence is fine"</span>
+                </p>
+            </div>
+            <div class="field">
+                <label for="again">"Password again"</label>
+                <input
+                    class="input" id="again" name="again" type="password" autocomplete="new-password" required
+                    aria-describedby="again-problem"
+                />
+                <p class="field__about"><span class="field__problem" id="again-problem"></span></p>
+            </div>
+            {problem(error)}
             <button class="button button--primary button--wide" type="submit" aria-disabled=move || busy.get().then_some("true")>
                 {text(move || if busy.get() { "Creating…" } else { "Create administrator" })}
             </button>
         </form>
-    }
-}
-
-#[component]
-fn Field(
-    id: &'static str,
-    label: &'static str,
-    hint: &'static str,
-    kind: &'static str,
-    autocomplete: &'static str,
-    value: RwSignal<String>,
-    problem: Signal<Option<String>>,
-) -> impl IntoView {
-    let about = format!("{id}-about");
-    view! {
-        <div class="field">
-            <label for=id>{label}</label>
-            <input
-                class="input" id=id name=id type=kind autocomplete=autocomplete autocapitalize="none"
-                spellcheck="false" required on:input=move |event| value.set(event_target_value(&event)) aria-describedby=about.clone()
-                aria-invalid=move || problem.read().is_some().then_some("true")
-            />
-            <p id=about role="status"
-                class=move || if problem.read().is_some() { "field__about field__about--wrong" } else { "field__about" }>
-                {text(move || match problem.get() {
-                    Some(problem) => format!("{label} {problem}"),
-                    None => hint.to_owned(),
-                })}
-            </p>
-        </div>
     }
 }
 

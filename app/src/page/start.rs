@@ -10,8 +10,8 @@ use crate::{
     codec::PageJson,
     error::ApiError,
     live::{Live, Mark},
-    model::{Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage},
-    ui::loaded,
+    model::{Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage, command::Of},
+    ui::{loaded, view},
 };
 
 /// One type for all pages: the machinery that waits for it is in the wasm once, instead of 2 kB brotli a page.
@@ -43,15 +43,15 @@ pub type Started = Result<Start, ApiError>;
 pub const SCHEDULES: i64 = 50;
 
 /// Draws the page once its data is there, and anew for another address. The mark is from before the data was made.
-pub fn start(
-    page: impl Fn() -> Page + Send + Sync + 'static,
-    draw: fn(Started, Mark) -> AnyView,
-) -> AnyView {
+pub fn start(page: impl Fn() -> Page + Send + Sync + 'static, draw: fn(Started, Mark) -> AnyView) -> AnyView {
+    begin(Box::new(page), draw)
+}
+
+fn begin(page: Box<dyn Fn() -> Page + Send + Sync>, draw: fn(Started, Mark) -> AnyView) -> AnyView {
     let live = Live::expect();
     let mark = StoredValue::new(live.mark());
-    let page = Memo::new(move |_| page());
     let started = Resource::<Started, PageJson>::new_with_options(
-        move || page.get(),
+        page,
         move |page| {
             mark.set_value(live.mark());
             fetch(page)
@@ -63,7 +63,6 @@ pub fn start(
             {loaded(move || async move { draw(started.await, mark.get_value()) })}
         </Suspense>
     }
-    .into_any()
 }
 
 fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
@@ -71,7 +70,7 @@ fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
         match page {
             Page::Endpoints => api::endpoints().await.map(Start::Endpoints),
             Page::Endpoint(id) => api::endpoint(id).await.map(Start::Endpoint),
-            Page::Commands => api::commands(None).await.map(Start::Commands),
+            Page::Commands => api::commands(Of::All, None).await.map(Start::Commands),
             Page::Batches => api::batches(None).await.map(Start::Batches),
             Page::Batch(id) => api::batch(id).await.map(Start::Batch),
             Page::Schedules => api::schedules(SCHEDULES, SCHEDULES).await.map(Start::Schedules),

@@ -1,6 +1,6 @@
 use leptos::prelude::*;
 
-use super::{Icon, Shape, text};
+use super::{Icon, Shape, text, view};
 use crate::{
     clock::Clock,
     live::Live,

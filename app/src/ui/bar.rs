@@ -1,5 +1,7 @@
 use leptos::prelude::*;
 
+use super::view;
+
 /// A share of something, drawn; `words` say the same. Above `warn_at` percent it changes its colour and pattern.
 #[component]
 pub fn Bar(label: String, percent: u8, words: String, #[prop(default = 90)] warn_at: u8) -> impl IntoView {

@@ -1,5 +1,7 @@
 use leptos::prelude::*;
 
+use super::view;
+
 /// The mark: a volt's bolt through a gate that closes.
 #[component]
 pub fn Brand() -> impl IntoView {

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use js_sys::Reflect;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 
-use super::{Icon, Shape, text};
+use super::{Icon, Shape, dom::spawn, text, view};
 
 /// A line for a shell, and a button that copies it.
 #[component]
@@ -20,7 +20,7 @@ pub fn CopyLine(
         let line = line.clone();
         move |_| {
             let line = line.clone();
-            spawn_local(async move {
+            spawn(async move {
                 said.set(Some(if write_clipboard(&line).await {
                     "Copied"
                 } else {

@@ -1,6 +1,6 @@
 //! What is done to the document directly. In the browser only: from event handlers and [`effect`]s.
 
-use std::{pin::Pin, time::Duration};
+use std::{cell::RefCell, pin::Pin, rc::Rc, time::Duration};
 
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast;
@@ -12,8 +12,19 @@ pub fn effect(run: impl FnMut() + 'static) {
     boxed(Box::new(run));
 }
 
-fn boxed(mut run: Box<dyn FnMut()>) {
-    Effect::new(move |_: Option<()>| run());
+/// A boxed `FnMut` has code for being called as `FnOnce` too.
+trait Run {
+    fn run(&mut self);
+}
+
+impl<F: FnMut()> Run for F {
+    fn run(&mut self) {
+        self();
+    }
+}
+
+fn boxed(mut run: Box<dyn Run>) {
+    Effect::new(move |_: Option<()>| run.run());
 }
 
 /// As `spawn_local`, which is generic over its future.
@@ -53,14 +64,17 @@ impl Gathered {
 }
 
 /// Runs again and again in the browser, while somebody looks at the page and the current owner lives.
-pub fn every(interval: Duration, run: impl Fn() + 'static) {
-    let run: Box<dyn Fn()> = Box::new(run);
-    let mut run = Some(run);
+pub fn every(interval: Duration, run: impl FnMut() + 'static) {
+    ticking(interval, Box::new(run));
+}
+
+fn ticking(interval: Duration, run: Box<dyn Run>) {
+    let run = Rc::new(RefCell::new(run));
     effect(move || {
-        let Some(run) = run.take() else { return };
+        let run = run.clone();
         let tick = move || {
             if !document().hidden() {
-                run();
+                run.borrow_mut().run();
             }
         };
         if let Ok(ticking) = set_interval_with_handle(tick, interval) {
@@ -77,6 +91,17 @@ pub fn element<T: JsCast>(id: &str) -> Option<T> {
 pub fn focus(id: &str) {
     if let Some(element) = element::<HtmlElement>(id) {
         let _ = element.focus();
+    }
+}
+
+/// Goes to a page of the console as a press on a link to it would.
+pub fn go(path: &str) {
+    let Ok(link) = document().create_element("a") else { return };
+    let _ = link.set_attribute("href", path);
+    if let (Some(body), Some(link)) = (document().body(), link.dyn_ref::<HtmlElement>()) {
+        let _ = body.append_child(link);
+        link.click();
+        link.remove();
     }
 }
 

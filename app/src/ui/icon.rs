@@ -1,5 +1,7 @@
 use leptos::prelude::*;
 
+use super::view;
+
 /// Every status has a shape of its own, so that none is told by colour alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Shape {

@@ -2,7 +2,7 @@ use js_sys::{Date, Object, Reflect};
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
-use super::{part, text};
+use super::{part, text, view};
 use crate::{
     clock::Clock,
     model::{Millis, time},
@@ -32,8 +32,8 @@ pub fn Moment(
 #[component]
 pub fn Ago(#[prop(into)] at: Signal<Option<Millis>>) -> impl IntoView {
     part(move || match at.get() {
-        None => view! { <span class="muted">"never"</span> }.into_any(),
-        Some(at) => view! { <Moment at/> }.into_any(),
+        None => view! { <span class="muted">"never"</span> },
+        Some(at) => view! { <Moment at/> },
     })
 }
 

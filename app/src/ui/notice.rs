@@ -1,6 +1,6 @@
 use leptos::prelude::*;
 
-use super::{Icon, Shape};
+use super::{Icon, Shape, view};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Tone {

@@ -2,12 +2,12 @@
 
 use leptos::prelude::*;
 
-use super::all;
+use super::{all, view};
 
 pub fn table(caption: &'static str, columns: &[&'static str], rows: AnyView) -> AnyView {
     let heads = columns
         .iter()
-        .map(|name| view! { <th scope="col" role="columnheader">{*name}</th> }.into_any())
+        .map(|name| view! { <th scope="col" role="columnheader">{*name}</th> })
         .collect::<Vec<_>>();
     view! {
         <div class="tablebox">
@@ -20,7 +20,6 @@ pub fn table(caption: &'static str, columns: &[&'static str], rows: AnyView) -> 
             </table>
         </div>
     }
-    .into_any()
 }
 
 /// `head` names the row; `cells` are its other columns in their order.
@@ -31,10 +30,9 @@ pub fn row(head: AnyView, cells: Vec<AnyView>) -> AnyView {
             {all(cells)}
         </tr>
     }
-    .into_any()
 }
 
 /// `column` is said beside it where there are no columns.
 pub fn cell(column: &'static str, content: AnyView) -> AnyView {
-    view! { <td role="cell" data-label=column><div class="cell">{content}</div></td> }.into_any()
+    view! { <td role="cell" data-label=column><div class="cell">{content}</div></td> }
 }

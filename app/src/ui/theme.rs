@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 
-use super::dom::effect;
+use super::{dom::effect, view};
 
 const KEY: &str = "voltaxe-theme";
 

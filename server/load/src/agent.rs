@@ -179,9 +179,9 @@ impl SimAgent {
         }
     }
 
-    /// The server has the result on its disk.
-    pub fn recorded(&self, id: CommandId) {
-        self.lock().ledger.recorded(id);
+    /// The server has the result on its disk; `true` the first time that it says so.
+    pub fn recorded(&self, id: CommandId) -> bool {
+        self.lock().ledger.recorded(id)
     }
 
     /// Results to report, oldest command first.

@@ -112,30 +112,36 @@ struct Results<'a> {
     quick: bool,
     server_log: &'a str,
     seed: u64,
+    /// The machine's load average when the run began: above 0.5, something else took part.
+    load_before: f64,
     /// Milliseconds of one durable commit, over the whole run.
     one_commit: report::Spread,
     rows: &'a [Row],
     failures: &'a [String],
 }
 
-/// Prints the table, writes the JSON; fails when a figure could not be measured, not when it is missed.
+/// Prints the table, also of a run that was ended early, and writes the JSON. Fails when a figure could not be measured, not
+/// when it is missed.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = Settings::new(arguments)?;
+    let load_before = proc::load_average()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let measured = tokio::select! {
-        measured = measure(arguments, &settings) => measured,
-        _ = terminate.recv() => bail!("ended by SIGTERM; the bench's server and its data are removed"),
-        _ = interrupt.recv() => bail!("interrupted; the bench's server and its data are removed"),
+    let mut measured = Measured::default();
+    let ended_early = tokio::select! {
+        () = measure(arguments, &settings, &mut measured) => None,
+        _ = terminate.recv() => Some("SIGTERM"),
+        _ = interrupt.recv() => Some("SIGINT"),
     };
     let Measured { mut rows, commits, failures } = measured;
     let one_commit = commits.spread();
     rows.insert(0, commit_row(&one_commit));
-    print(&settings, &rows);
+    print(&settings, load_before, &rows);
     let results = Results {
         quick: settings.quick,
         server_log: &settings.log,
         seed: lab::SEED,
+        load_before,
         one_commit,
         rows: &rows,
         failures: &failures,
@@ -144,6 +150,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     }
     report::write_json(&arguments.json, &results)?;
+    if let Some(signal) = ended_early {
+        bail!(
+            "ended by {signal}: not every figure was measured; the bench's server and its data are removed"
+        );
+    }
     match failures.as_slice() {
         [] => Ok(()),
         failures => bail!("{} figures could not be measured:\n{}", failures.len(), failures.join("\n")),
@@ -157,8 +168,7 @@ struct Measured {
     failures: Vec<String>,
 }
 
-async fn measure(arguments: &Arguments, settings: &Settings) -> Measured {
-    let mut measured = Measured::default();
+async fn measure(arguments: &Arguments, settings: &Settings, measured: &mut Measured) {
     for figure in Figure::value_variants() {
         if !arguments.only.is_empty() && !arguments.only.contains(figure) {
             continue;
@@ -178,7 +188,6 @@ async fn measure(arguments: &Arguments, settings: &Settings) -> Measured {
             }
         }
     }
-    measured
 }
 
 async fn measure_one(figure: Figure, settings: &Settings) -> anyhow::Result<Outcome> {
@@ -210,12 +219,12 @@ fn commit_row(commits: &report::Spread) -> Row {
     }
 }
 
-fn print(settings: &Settings, rows: &[Row]) {
+fn print(settings: &Settings, load_before: f64, rows: &[Row]) {
     use std::io::Write as _;
     let size = if settings.quick { "a TENTH of the size, which proves nothing" } else { "full size" };
     let text = format!(
         "\nfsync, synchronous_commit and full_page_writes are on; server log filter: {}; {size}; the fleet and the callers \
-         share the server's cores\n\n{}",
+         share the server's cores; load average before: {load_before:.2}\n\n{}",
         settings.log,
         table::table(rows)
     );

@@ -30,7 +30,12 @@ use crate::{
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The server to kill.
-    #[arg(long, env = "VOLTAXE_SERVER_BIN", value_name = "FILE", default_value = "target/release/voltaxe-server")]
+    #[arg(
+        long,
+        env = "VOLTAXE_SERVER_BIN",
+        value_name = "FILE",
+        default_value = "target/release/voltaxe-server"
+    )]
     server: PathBuf,
     /// All chance comes from it; a new one each time when not set.
     #[arg(long, env = "VOLTAXE_SEED")]
@@ -125,8 +130,10 @@ fn fleets(target: &Target, file: &FleetFile, count: Count) -> anyhow::Result<[Fl
         ..Habits::default()
     };
     let every = Duration::from_secs(2);
-    let polls = Habits { channel: Channel::Poll { every, wait_seconds: 0 }, inbound: bad, ..Habits::default() };
-    let called = Habits { direct: true, channel: Channel::Poll { every, wait_seconds: 10 }, ..Habits::default() };
+    let polls =
+        Habits { channel: Channel::Poll { every, wait_seconds: 0 }, inbound: bad, ..Habits::default() };
+    let called =
+        Habits { direct: true, channel: Channel::Poll { every, wait_seconds: 10 }, ..Habits::default() };
     let fleet = |habits| Fleet::new(target, file, file.len(), habits, Arc::new(Unwatched));
     Ok([fleet(streams)?, fleet(polls)?, fleet(called)?])
 }

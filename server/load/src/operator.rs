@@ -3,6 +3,8 @@
 mod events;
 mod pressure;
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -72,7 +74,7 @@ impl Operator {
     /// A connection of this operator's own.
     pub async fn caller(&self) -> anyhow::Result<Caller> {
         let connection = Connection::open(&self.target, None).await.context("cannot reach the server")?;
-        Ok(Caller { operator: self.clone(), connection })
+        Ok(Caller { operator: self.clone(), connection, used_at: Instant::now() })
     }
 
     /// What the console tells of, from now on.
@@ -104,7 +106,11 @@ impl Operator {
 pub struct Caller {
     operator: Operator,
     connection: Connection,
+    used_at: Instant,
 }
+
+/// The server closes a connection that rests for 10 s; one that has rested this long is opened anew.
+const RESTS_FOR: Duration = Duration::from_secs(5);
 
 impl Caller {
     /// `command` is a word of the protocol: `agent_check`, `network_isolate`, `network_restore`.
@@ -114,7 +120,7 @@ impl Caller {
     }
 
     pub async fn send_order(&mut self, request: &[u8]) -> anyhow::Result<Accepted> {
-        let answer = self.connection.exchange(request).await?;
+        let answer = self.exchange(request).await?;
         expect(202, "an order", &answer)
     }
 
@@ -129,7 +135,7 @@ impl Caller {
         let key = Uuid::new_v4().to_string();
         let request =
             self.operator.request("POST", "/api/batches", &[("idempotency-key", &key)], body.as_bytes());
-        let answer = self.connection.exchange(&request).await?;
+        let answer = self.exchange(&request).await?;
         expect(202, "a batch", &answer)
     }
 
@@ -145,7 +151,7 @@ impl Caller {
 
     pub async fn cancel(&mut self, id: CommandId) -> anyhow::Result<Value> {
         let request = self.operator.request("POST", &format!("/api/commands/{id}/cancel"), &[], b"");
-        let answer = self.connection.exchange(&request).await?;
+        let answer = self.exchange(&request).await?;
         expect(200, "a cancellation", &answer)
     }
 
@@ -160,7 +166,16 @@ impl Caller {
 
     pub async fn get(&mut self, path_and_query: &str) -> anyhow::Result<Answer> {
         let request = self.operator.request("GET", path_and_query, &[], b"");
-        Ok(self.connection.exchange(&request).await?)
+        self.exchange(&request).await
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
+        if self.used_at.elapsed() > RESTS_FOR {
+            self.connection = Connection::open(&self.operator.target, None).await?;
+        }
+        let answer = self.connection.exchange(request).await?;
+        self.used_at = Instant::now();
+        Ok(answer)
     }
 }
 

@@ -17,7 +17,10 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::{
+    sync::{Notify, Semaphore, oneshot},
+    time::Instant,
+};
 use voltaxe_protocol::{CommandId, DirectAnswer, DirectOffer, EndpointId, Keypair, PublicKey};
 use voltaxe_store::{Enqueue, NewCommand, NewReceipt, NewResult, RecordedResult, StoreError};
 
@@ -78,10 +81,19 @@ pub struct Enqueued {
     pub pushed: Option<Channel>,
 }
 
+/// A command to be queued, as it came in.
+#[derive(Clone)]
+struct Arrival {
+    new: NewCommand,
+    now: DateTime<Utc>,
+    /// For the meters.
+    at: Instant,
+}
+
 /// Cheap to clone.
 pub struct Delivery<Q> {
     shared: Arc<Shared<Q>>,
-    enqueues: Gatherer<(NewCommand, DateTime<Utc>), Enqueued>,
+    enqueues: Gatherer<Arrival, Enqueued>,
     receipts: Gatherer<NewReceipt, ()>,
     results: Gatherer<NewResult, RecordedResult>,
 }
@@ -99,6 +111,8 @@ pub(crate) struct Shared<Q> {
     keys: Mutex<HashMap<EndpointId, PublicKey>>,
     /// Commands whose receipt somebody waits for.
     awaited: Mutex<HashMap<CommandId, oneshot::Sender<Channel>>>,
+    /// Handed out by this server and not acknowledged, and until when that is waited for.
+    leases: Mutex<HashMap<CommandId, (EndpointId, DateTime<Utc>)>>,
     /// Begun, and not written down yet.
     begun: Mutex<HashMap<CommandId, (EndpointId, DateTime<Utc>)>>,
     ended: Mutex<Ended>,
@@ -146,6 +160,7 @@ impl<Q: Queue> Delivery<Q> {
             calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
             keys: Mutex::default(),
             awaited: Mutex::default(),
+            leases: Mutex::default(),
             begun: Mutex::default(),
             ended: Mutex::default(),
             limited: Mutex::default(),
@@ -158,7 +173,7 @@ impl<Q: Queue> Delivery<Q> {
             let shared = Arc::clone(&shared);
             Gatherer::start(
                 GROUP,
-                |(new, _): &(NewCommand, _)| new.endpoint_id.clone(),
+                |arrival: &Arrival| arrival.new.endpoint_id.clone(),
                 move |group| {
                     let shared = Arc::clone(&shared);
                     async move { shared.commit_enqueues(group).await }
@@ -192,7 +207,7 @@ impl<Q: Queue> Delivery<Q> {
 
     /// Queues a command and sends it out. Answered when it is on disk. `new.leased_until` is decided here.
     pub async fn enqueue(&self, new: NewCommand, now: DateTime<Utc>) -> Result<Enqueued, StrikeError> {
-        Ok(self.enqueues.submit((new, now)).await?)
+        Ok(self.enqueues.submit(Arrival { new, now, at: Instant::now() }).await?)
     }
 
     /// Sends out commands that somebody else has just committed: those of a batch or of a schedule.
@@ -241,26 +256,28 @@ impl<Q: Queue> Delivery<Q> {
 impl<Q: Queue> Shared<Q> {
     async fn commit_enqueues(
         self: Arc<Self>,
-        group: Vec<(NewCommand, DateTime<Utc>)>,
+        arrivals: Vec<Arrival>,
     ) -> Result<Vec<Enqueued>, StoreError> {
-        let Some(now) = group.iter().map(|(_, now)| *now).max() else { return Ok(Vec::new()) };
-        let mut group: Vec<NewCommand> = group.into_iter().map(|(new, _)| new).collect();
+        let Some(now) = arrivals.iter().map(|arrival| arrival.now).max() else { return Ok(Vec::new()) };
+        let (mut group, came): (Vec<NewCommand>, Vec<Instant>) =
+            arrivals.into_iter().map(|arrival| (arrival.new, arrival.at)).unzip();
         for new in &mut group {
             new.leased_until = self.lease_for(&new.endpoint_id, new.command, now);
         }
         let outcomes =
             self.meters.time(Commit::Enqueue, group.len(), self.queue.enqueue(&group, now)).await?;
-        Ok(outcomes
-            .into_iter()
-            .map(|outcome| match outcome {
-                Enqueue::New(record) => {
-                    let (receipt, pushed) = self.send_awaited(&record, now);
-                    self.announce(&record);
-                    Enqueued { outcome: Enqueue::New(record), receipt, pushed }
+        let answer = |(outcome, came): (Enqueue, Instant)| match outcome {
+            Enqueue::New(record) => {
+                let (receipt, pushed) = self.send_awaited(&record, now);
+                if pushed == Some(Channel::Stream) {
+                    self.meters.pushed(came.elapsed());
                 }
-                outcome => Enqueued { outcome, receipt: None, pushed: None },
-            })
-            .collect())
+                self.announce(&record);
+                Enqueued { outcome: Enqueue::New(record), receipt, pushed }
+            }
+            outcome => Enqueued { outcome, receipt: None, pushed: None },
+        };
+        Ok(outcomes.into_iter().zip(came).map(answer).collect())
     }
 
     fn send_awaited(
@@ -279,7 +296,8 @@ impl<Q: Queue> Shared<Q> {
     /// Tells everybody who watches of a command, and that its endpoint's state has changed.
     pub(crate) fn announce(&self, record: &CommandRecord) {
         let mut ended = lock(&self.ended);
-        if ended.is_news(record) {
+        let is_news = ended.is_news(record);
+        if is_news && self.events.is_watched() {
             self.events.publish(Change::Command(Arc::new(record.clone())));
         }
         drop(ended);
@@ -288,6 +306,10 @@ impl<Q: Queue> Shared<Q> {
 
     /// Has the endpoint's new state told to everybody who watches.
     pub(crate) fn changed(&self, endpoint: &EndpointId) {
+        if !self.events.is_watched() {
+            // Who looks later loads everything.
+            return self.events.skip();
+        }
         self.dirty_set().insert(endpoint.clone());
         self.dirt_came.notify_one();
     }

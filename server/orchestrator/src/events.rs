@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -40,6 +43,8 @@ pub struct Events {
 }
 
 struct Inner {
+    /// Somebody watches or did a moment ago; looked at with every change, so it is no lock.
+    is_watched: AtomicBool,
     log: Mutex<Log>,
     live: broadcast::Sender<Event>,
 }
@@ -72,6 +77,7 @@ impl Events {
         let (live, _) = broadcast::channel(KEPT);
         Self {
             inner: Arc::new(Inner {
+                is_watched: AtomicBool::new(false),
                 log: Mutex::new(Log { next: first, kept: VecDeque::new(), watched_at: None }),
                 live,
             }),
@@ -97,7 +103,15 @@ impl Events {
         if self.inner.live.receiver_count() > 0 {
             log.watched_at = Some(now);
         }
-        log.watched_at.is_some_and(|at| now - at < REMEMBERED_FOR)
+        let watched = log.watched_at.is_some_and(|at| now - at < REMEMBERED_FOR);
+        self.inner.is_watched.store(watched, Ordering::Relaxed);
+        watched
+    }
+
+    /// As of the last [`Events::has_watchers`] or [`Events::subscribe`].
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.inner.is_watched.load(Ordering::Relaxed)
     }
 
     /// Something happened that is not told in detail, as nobody watches: who resumes later loads anew.
@@ -112,6 +126,7 @@ impl Events {
     pub fn subscribe(&self, after: Option<EventId>) -> Subscription {
         let log = self.inner.log.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.inner.live.subscribe();
+        self.inner.is_watched.store(true, Ordering::Relaxed);
         let at = EventId(log.next - 1);
         let missed = match after {
             None => Missed::Nothing,

@@ -4,9 +4,9 @@ use std::{
     fmt::Write as _,
     future::Future,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
-use chrono::{DateTime, Utc};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -157,8 +157,8 @@ impl Meters {
         outcome
     }
 
-    pub(crate) fn pushed(&self, ordered_at: DateTime<Utc>, now: DateTime<Utc>) {
-        self.inner.push_seconds.observe((now - ordered_at).as_seconds_f64().max(0.0));
+    pub(crate) fn pushed(&self, since_arrival: Duration) {
+        self.inner.push_seconds.observe(since_arrival.as_secs_f64());
     }
 
     pub(crate) fn offered_again(&self) {

@@ -26,8 +26,8 @@ const SEND_WITHIN: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(15);
 /// An agent that says nothing for this long, not even a pong, is gone.
 const SILENT_FOR: Duration = Duration::from_secs(45);
-/// The library's default is 128 KiB a connection, which fifteen thousand idle agents would pay for.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// The library's default is 128 KiB a connection, which fifteen thousand idle agents would pay for. Most frames are shorter.
+const READ_BUFFER_BYTES: usize = 1024;
 
 pub async fn stream(State(state): State<AppState>, upgrade: WebSocketUpgrade, request: Request) -> Response {
     let peer = state.peer_of(request.extensions());

@@ -233,14 +233,12 @@ pub(crate) async fn create_in(
     )
     .execute(&mut **tx)
     .await?;
-    // Locked in one order, so that a revocation comes before all of it or after all of it.
+    // Not locked: a revocation that comes in between cancels what was made, or makes nothing of it.
     let ids: Vec<String> = new.commands.iter().map(|one| one.endpoint_id.as_str().to_owned()).collect();
-    let active = sqlx::query_scalar!(
-        "SELECT id FROM endpoints WHERE id = ANY($1) AND status = 'active' ORDER BY id FOR KEY SHARE",
-        &ids
-    )
-    .fetch_all(&mut **tx)
-    .await?;
+    let active =
+        sqlx::query_scalar!("SELECT id FROM endpoints WHERE id = ANY($1) AND status = 'active'", &ids)
+            .fetch_all(&mut **tx)
+            .await?;
     if active.len() != new.commands.len() {
         let active: std::collections::HashSet<_> = active.into_iter().collect();
         let missing = new.commands.iter().map(|one| &one.endpoint_id);

@@ -14,7 +14,7 @@ use crate::harness::{
 async fn what_a_limit_holds_back_waits_its_turn_and_is_sent_when_the_bucket_has_filled() {
     let server = TestServer::start().await;
     let mut agents =
-        vec![TestAgent::enrolled(&server, "web-01").await, TestAgent::enrolled(&server, "web-02").await];
+        [TestAgent::enrolled(&server, "web-01").await, TestAgent::enrolled(&server, "web-02").await];
     let (mut first, _) = agents[0].join(&server).await;
     let (mut second, _) = agents[1].join(&server).await;
     let admin = server.signed_in(Role::Admin).await;

@@ -58,7 +58,8 @@ async fn two_servers_make_a_schedules_commands_once() {
     create(&server, &who, json!({ "not_before": at })).await;
     let other = server.strike.clone();
     let (one, two) = tokio::join!(server.strike.run_schedules(at), other.run_schedules(at));
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     assert_eq!(agent.poll(&server).await.len(), 1);
 }
 

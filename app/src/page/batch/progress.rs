@@ -8,7 +8,7 @@ use crate::{
         order_dialog::{Draft, Target},
         session,
     },
-    ui::{StateBadge, all, maybe, part, text},
+    ui::{StateBadge, all, maybe, part, text, view},
 };
 
 /// The length of the bar in its own units.
@@ -17,18 +17,17 @@ const LENGTH: i64 = 1_000;
 /// How many commands are in each state, and what can be done about the whole.
 #[component]
 pub fn ProgressPanel(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>>) -> impl IntoView {
-    let existing = Memo::new(move |_| progress.with(Progress::existing));
+    let existing = progress.with_untracked(Progress::existing);
     view! {
         <section class="panel" aria-labelledby="progress-title">
             <h2 id="progress-title">"Progress"</h2>
             <p class="progress__words" role="status">{text(move || progress.with(Progress::words))}</p>
             {part(move || bar(&progress.read()))}
             <ul class="progress__counts">{part(move || counts(&progress.read()))}</ul>
-            {maybe(move || {
-                (existing.get() > 0).then(|| view! {
-                    <p class="muted">{format!("{} more needed no command: their last order was the same.", existing.get())}</p>
-                }.into_any())
-            })}
+            {(existing > 0)
+                .then(|| {
+                    view! { <p class="muted">{format!("{existing} more needed no command: their last order was the same.")}</p> }
+                })}
             <Actions progress draft/>
         </section>
     }
@@ -37,8 +36,11 @@ pub fn ProgressPanel(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>
 #[component]
 fn Actions(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>>) -> impl IntoView {
     let session = session();
-    let (may_cancel, may_release) = (session.refusal(session.cancel), session.refusal(session.restore));
-    let is_open = Memo::new(move |_| progress.with(|progress| progress.open() > 0 && progress.batch.cancelled_at.is_none()));
+    let (may_cancel, may_undo) = (session.cancel.yes, session.restore.yes);
+    let refusal = session.refusal(session.cancel).or(session.refusal(session.restore));
+    let is_open = Memo::new(move |_| {
+        progress.with(|progress| progress.open() > 0 && progress.batch.cancelled_at.is_none())
+    });
     let was_isolated = Memo::new(move |_| {
         progress.with(|progress| {
             progress.batch.kind == Order::Isolate.kind() && progress.count(State::Executed) > 0
@@ -56,7 +58,6 @@ fn Actions(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>>) -> impl
             }) as Asked
         })
     };
-    let may_undo = may_release.is_none();
     let undo = move |_| {
         if may_undo {
             draft.set(Some(Draft::new(Order::Restore, Target::Undo(id.clone()), String::new())));
@@ -65,9 +66,8 @@ fn Actions(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>>) -> impl
     let undo = StoredValue::new(undo);
     view! {
         <div class="asks">
-            {maybe({
-                let refusal = may_cancel.clone();
-                move || is_open.get().then(|| view! { <Ask name="Cancel the rest".to_owned() class="button" refusal=refusal.clone() ask=cancel/> }.into_any())
+            {maybe(move || {
+                is_open.get().then(|| view! { <Ask name="Cancel the rest".to_owned() class="button" may=may_cancel ask=cancel/> })
             })}
             {maybe(move || was_isolated.get().then(|| view! {
                 <button
@@ -76,9 +76,9 @@ fn Actions(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>>) -> impl
                 >
                     "Undo…"
                 </button>
-            }.into_any()))}
+            }))}
         </div>
-        {may_cancel.or(may_release).map(|refusal| view! { <p class="muted">{refusal}</p> }.into_any())}
+        {refusal.map(|refusal| view! { <p class="muted">{refusal}</p> })}
     }
 }
 
@@ -91,20 +91,18 @@ fn bar(progress: &Progress) -> AnyView {
                 x=start.to_string() y="0" width=length.to_string() height="10"
             ></rect>
         }
-        .into_any()
     });
     view! {
         <svg class="progress__bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" focusable="false">
             {all(parts)}
         </svg>
     }
-    .into_any()
 }
 
 fn counts(progress: &Progress) -> AnyView {
     let some = Progress::STATES.into_iter().filter(|state| progress.count(*state) > 0);
     all(some.map(|state| {
-        view! { <li><b>{progress.count(state).to_string()}</b> " " <StateBadge state/></li> }.into_any()
+        view! { <li><b>{progress.count(state).to_string()}</b> " " <StateBadge state/></li> }
     }))
 }
 

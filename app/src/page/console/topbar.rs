@@ -1,4 +1,4 @@
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     live::{Link, Live},
     model::{Millis, Session},
     page::load,
-    ui::{Brand, Icon, Shape, all, local_time, maybe, text, theme::ThemeSwitch},
+    ui::{Brand, Icon, Shape, all, dom::spawn, local_time, maybe, text, theme::ThemeSwitch, view},
 };
 
 const PAGES: [(&str, &str); 5] = [
@@ -26,7 +26,7 @@ pub fn TopBar(session: Session) -> impl IntoView {
             return;
         }
         busy.set(true);
-        spawn_local(async move {
+        spawn(async move {
             // Signed out already is as good.
             match api::sign_out().await {
                 Ok(()) | Err(crate::error::ApiError::SignedOut) => load("/login"),
@@ -40,7 +40,7 @@ pub fn TopBar(session: Session) -> impl IntoView {
     let path = use_location().pathname;
     let link = move |(page, name): (&'static str, &'static str)| {
         let current = move || is_current(&path.read(), page).then_some("page");
-        view! { <a href=page aria-current=current>{name}</a> }.into_any()
+        view! { <a href=page aria-current=current>{name}</a> }
     };
     view! {
         <header class="topbar">
@@ -105,12 +105,11 @@ pub fn LinkBanner() -> impl IntoView {
                             <Icon shape=Shape::Pause/>
                             <span>{sentence}</span>
                         }
-                            .into_any()
                     })
             })}
             {maybe(move || {
                 (live.link() == Link::SignedOut)
-                    .then(|| view! { <a href="/login" rel="external">"Sign in again"</a> }.into_any())
+                    .then(|| view! { <a href="/login" rel="external">"Sign in again"</a> })
             })}
         </div>
     }

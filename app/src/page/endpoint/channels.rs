@@ -2,9 +2,8 @@ use leptos::prelude::*;
 
 use crate::{
     api,
-    clock::Clock,
     model::{
-        Channels, Endpoint, Order,
+        Endpoint, Order,
         channels::{Channel, Health},
         endpoint::Admission,
     },
@@ -13,28 +12,22 @@ use crate::{
         order_dialog::new_key,
         session,
     },
-    ui::{Icon, Moment, Shape, all, maybe, part, text},
+    ui::{Icon, Moment, Shape, all, maybe, part, text, view},
 };
 
 /// By which ways commands reach the host, and a button that tries it.
 #[component]
 pub fn ChannelsPanel(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
-    let channels = Memo::new(move |_| endpoint.with(|endpoint| endpoint.channels.clone()));
     let takes_orders = Memo::new(move |_| endpoint.with(|endpoint| endpoint.admission == Admission::Active));
     view! {
         <section class="panel" aria-labelledby="channels-title">
             <h2 id="channels-title">"Channels"</h2>
-            {part(move || view! { <Lines channels=channels.get()/> }.into_any())}
-            {maybe(move || takes_orders.get().then(|| view! { <CheckDelivery endpoint/> }.into_any()))}
+            <dl class="facts">
+                {part(move || all(endpoint.with(|endpoint| endpoint.channels.lines(endpoint.live)).map(line)))}
+            </dl>
+            {maybe(move || takes_orders.get().then(|| view! { <CheckDelivery endpoint/> }))}
         </section>
     }
-}
-
-#[component]
-fn Lines(channels: Channels) -> impl IntoView {
-    let now = Clock::now();
-    let lines = Memo::new(move |_| channels.lines(now.get()));
-    view! { <dl class="facts">{part(move || all(lines.get().map(line)))}</dl> }
 }
 
 fn line(channel: Channel) -> AnyView {
@@ -48,12 +41,11 @@ fn line(channel: Channel) -> AnyView {
             <dt><span class=tone><Icon shape/>{channel.name}</span></dt>
             <dd>
                 {channel.words}
-                {channel.at.map(|at| view! { " " <Moment at/> }.into_any())}
-                {channel.detail.map(|detail| view! { <p class="mono">{detail}</p> }.into_any())}
+                {channel.at.map(|at| view! { " " <Moment at/> })}
+                {channel.detail.map(|detail| view! { <p class="mono">{detail}</p> })}
             </dd>
         </div>
     }
-    .into_any()
 }
 
 #[component]
@@ -61,7 +53,8 @@ fn CheckDelivery(endpoint: Signal<Endpoint>) -> impl IntoView {
     let session = session();
     let answer = RwSignal::new(String::new());
     let ask = Callback::new(move |()| {
-        let (id, hostname) = endpoint.with_untracked(|endpoint| (endpoint.id.clone(), endpoint.hostname.clone()));
+        let (id, hostname) =
+            endpoint.with_untracked(|endpoint| (endpoint.id.clone(), endpoint.hostname.clone()));
         let key = new_key();
         answer.set(String::new());
         Box::pin(async move {
@@ -72,7 +65,8 @@ fn CheckDelivery(endpoint: Signal<Endpoint>) -> impl IntoView {
     });
     view! {
         <div class="asks">
-            <Ask name="Check delivery".to_owned() refusal=session.refusal(session.check) ask/>
+            <Ask name="Check delivery".to_owned() may=session.check.yes ask/>
+            {session.refusal(session.check).map(|refusal| view! { <span class="muted">{refusal}</span> })}
         </div>
         <p class="isolation__answer" role="status">{text(move || answer.get())}</p>
     }

@@ -2,7 +2,7 @@ use leptos::prelude::*;
 
 use crate::{
     model::{Endpoint, endpoint::Telemetry},
-    ui::{Ago, Moment, text},
+    ui::{Ago, Moment, text, view},
 };
 
 #[component]

@@ -12,7 +12,7 @@ use crate::{
         order_dialog::{Draft, OrderDialog, Sent, Target},
         session,
     },
-    ui::{IsolationBadge, Moment, Notice, StateBadge, Tone, all, dom::effect, part, text},
+    ui::{IsolationBadge, Moment, Notice, StateBadge, Tone, all, dom::effect, part, text, view},
 };
 
 /// The two facts, never one: what this server wants and what the host observes. And the buttons that change the first.
@@ -26,7 +26,6 @@ pub fn IsolationPanel(
     let draft = RwSignal::new(None::<Draft>);
     let answer = RwSignal::new(None::<String>);
     let desired = Memo::new(move |_| endpoint.with(|endpoint| endpoint.desired.clone()));
-    let observed = Memo::new(move |_| endpoint.with(|endpoint| endpoint.observed.clone()));
     let takes_orders = Memo::new(move |_| endpoint.with(|endpoint| endpoint.admission == Admission::Active));
     let open = move |(direction, reason): (Direction, String)| {
         answer.set(None);
@@ -40,11 +39,7 @@ pub fn IsolationPanel(
         let hostname = endpoint.with_untracked(|endpoint| endpoint.hostname.clone());
         answer.set(Some(match sent {
             Sent::Command(order, accepted) => accepted.sentence(order, &hostname),
-            Sent::Schedule(schedule) => format!(
-                "Scheduled: {}, {}. The page Schedules lists it.",
-                schedule.title(),
-                schedule.next_words(None)
-            ),
+            Sent::Schedule(made) => format!("Scheduled: {made}. The page Schedules lists it."),
             Sent::Batch(_) => return,
         }));
     };
@@ -66,18 +61,18 @@ pub fn IsolationPanel(
             <dl class="twofacts">
                 <div class="twofacts__fact">
                     <dt>"Desired " <span class="muted">"by this server"</span></dt>
-                    <dd>{part(move || view! { <DesiredFact desired=desired.get()/> }.into_any())}</dd>
+                    <dd>{part(move || view! { <DesiredFact desired=desired.get()/> })}</dd>
                 </div>
                 <div class="twofacts__fact">
                     <dt>"Observed " <span class="muted">"by the host"</span></dt>
-                    <dd>{part(move || view! { <ObservedFact observed=observed.get()/> }.into_any())}</dd>
+                    <dd>{part(move || view! { <ObservedFact observed=endpoint.with(|endpoint| endpoint.observed.clone())/> })}</dd>
                 </div>
             </dl>
             {part(move || {
                 if takes_orders.get() {
-                    view! { <Buttons isolation desired open=Callback::new(open)/> }.into_any()
+                    view! { <Buttons isolation desired open=Callback::new(open)/> }
                 } else {
-                    view! { <TakesNoOrders endpoint/> }.into_any()
+                    view! { <TakesNoOrders endpoint/> }
                 }
             })}
             <RollbackNotice rollback/>
@@ -129,7 +124,6 @@ fn Buttons(
                 {name}
             </button>
         }
-        .into_any()
     };
     view! {
         <div class="isolation__actions">
@@ -162,7 +156,7 @@ fn TakesNoOrders(endpoint: Signal<Endpoint>) -> impl IntoView {
                 Admission::Active | Admission::AwaitingApproval => view! {
                     "This machine or its name is enrolled with another key, so this endpoint takes no commands until an administrator approves it, on the server: "
                     <code>{format!("voltaxe-server admin approve-endpoint {id}")}</code>
-                }.into_any(),
+                },
             })}
         </Notice>
     }
@@ -171,7 +165,7 @@ fn TakesNoOrders(endpoint: Signal<Endpoint>) -> impl IntoView {
 #[component]
 fn DesiredFact(desired: Option<Desired>) -> impl IntoView {
     match desired {
-        None => view! { <b>"Not isolated"</b> <p class="muted">"No order was given yet."</p> }.into_any(),
+        None => view! { <b>"Not isolated"</b> <p class="muted">"No order was given yet."</p> },
         Some(desired) => view! {
             <span class="twofacts__word"><b>{desired.word()}</b> <StateBadge state=desired.state/></span>
             <p>
@@ -179,22 +173,20 @@ fn DesiredFact(desired: Option<Desired>) -> impl IntoView {
                 {desired.order()} <Moment at=desired.created_at/>
             </p>
             <p class="twofacts__reason"><q>{desired.reason}</q></p>
-        }
-        .into_any(),
+        },
     }
 }
 
 #[component]
 fn ObservedFact(observed: Option<Observed>) -> impl IntoView {
     match observed {
-        None => view! { <b>"Nothing yet"</b> <p class="muted">"The host has not reported."</p> }.into_any(),
+        None => view! { <b>"Nothing yet"</b> <p class="muted">"The host has not reported."</p> },
         Some(observed) => view! {
             <b>{observed.state.word()}</b>
             <p>"Read from the kernel, received " <Moment at=observed.received_at/></p>
-            {observed.generation.map(|id| view! { <p>"Rules of command " <span class="mono">{format!("#{id}")}</span></p> }.into_any())}
-            {observed.detail.map(|detail| view! { <p>{detail}</p> }.into_any())}
-        }
-        .into_any(),
+            {observed.generation.map(|id| view! { <p>"Rules of command " <span class="mono">{format!("#{id}")}</span></p> })}
+            {observed.detail.map(|detail| view! { <p>{detail}</p> })}
+        },
     }
 }
 

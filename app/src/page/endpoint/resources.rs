@@ -2,19 +2,18 @@ use leptos::prelude::*;
 
 use crate::{
     model::{Endpoint, endpoint::Telemetry, time},
-    ui::{Bar, all, part, percent},
+    ui::{Bar, all, part, percent, view},
 };
 
 /// Load, memory, disks and uptime as of the newest telemetry.
 #[component]
 pub fn Resources(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
-    let telemetry = Memo::new(move |_| endpoint.with(|endpoint| endpoint.telemetry.clone()));
     view! {
         <section class="panel" aria-labelledby="resources-title">
             <h2 id="resources-title">"Resources"</h2>
-            {part(move || match telemetry.get() {
-                None => view! { <p class="muted">"No telemetry yet. The agent sends it every 15 s."</p> }.into_any(),
-                Some(now) => view! { <Measured now/> }.into_any(),
+            {part(move || match endpoint.with(|endpoint| endpoint.telemetry.clone()) {
+                None => view! { <p class="muted">"No telemetry yet. The agent sends it every 15 s."</p> },
+                Some(now) => view! { <Measured now/> },
             })}
         </section>
     }
@@ -34,7 +33,6 @@ fn Measured(now: Telemetry) -> impl IntoView {
                 words=format!("{} of {}", time::bytes(used), time::bytes(disk.total))
             />
         }
-        .into_any()
     });
     view! {
         <div class="bars">

@@ -8,7 +8,7 @@ use crate::{
         ask::{Ask, Asked},
         session,
     },
-    ui::{Icon, Shape, maybe, text},
+    ui::{Icon, Shape, maybe, text, view},
 };
 
 const HOUR_SECONDS: i64 = 3_600;
@@ -18,23 +18,23 @@ const HOUR_SECONDS: i64 = 3_600;
 pub fn RollbackNotice(rollback: RwSignal<Option<Rollback>>) -> impl IntoView {
     let now = Clock::now();
     let is_there = Memo::new(move |_| rollback.read().is_some());
-    let words = move || rollback.read().as_ref().map(|rollback| rollback.words(now.get())).unwrap_or_default();
+    let words =
+        move || rollback.read().as_ref().map(|rollback| rollback.words(now.get())).unwrap_or_default();
     maybe(move || {
         is_there.get().then(|| {
             let session = session();
-            let (keep, end) = (session.refusal(session.isolate), session.refusal(session.cancel));
+            let refusal = session.refusal(session.isolate);
             view! {
                 <div class="rollback" role="group" aria-label="Automatic release">
                     <p class="rollback__words"><Icon shape=Shape::Clock/><b>{text(words)}</b></p>
                     <div class="asks">
-                        <Ask name="Extend by 1 h".to_owned() refusal=keep.clone() ask=extend(rollback, 1)/>
-                        <Ask name="Extend by 4 h".to_owned() refusal=keep.clone() ask=extend(rollback, 4)/>
-                        <Ask name="Stay isolated".to_owned() refusal=end ask=cancel(rollback)/>
+                        <Ask name="Extend by 1 h".to_owned() may=session.isolate.yes ask=extend(rollback, 1)/>
+                        <Ask name="Extend by 4 h".to_owned() may=session.isolate.yes ask=extend(rollback, 4)/>
+                        <Ask name="Stay isolated".to_owned() may=session.cancel.yes ask=cancel(rollback)/>
                     </div>
-                    {keep.map(|refusal| view! { <p class="muted">{refusal}</p> }.into_any())}
+                    {refusal.map(|refusal| view! { <p class="muted">{refusal}</p> })}
                 </div>
             }
-            .into_any()
         })
     })
 }

@@ -5,13 +5,13 @@ use crate::{
     api,
     model::{
         Command, State,
-        command::{Recall, Step},
+        command::{Of, Recall, Step},
     },
     page::{
         ask::{Ask, Asked, Load, More},
         session,
     },
-    ui::{Item, Moment, StateBadge, all, list, maybe},
+    ui::{Item, Moment, StateBadge, all, list, maybe, view},
 };
 
 /// The endpoint's commands, newest first, each with its steps.
@@ -24,7 +24,7 @@ pub fn Timeline(
     let load: Load = Callback::new(move |before| {
         let id = endpoint_id.clone();
         Box::pin(async move {
-            let found = api::commands_of_endpoint(id, Some(before)).await?;
+            let found = api::commands(Of::Endpoint(id), Some(before)).await?;
             commands.try_update(|commands| commands.extend(found.rows));
             Ok(found.next)
         }) as _
@@ -32,7 +32,7 @@ pub fn Timeline(
     let entries = move || {
         let entry = |command: Command| {
             Item::new(version(&command), move || {
-                view! { <Entry command=command.clone() commands/> }.into_any()
+                view! { <Entry command=command.clone() commands/> }
             })
         };
         commands.get().into_iter().map(entry).collect()
@@ -44,7 +44,7 @@ pub fn Timeline(
             {maybe(move || {
                 is_empty
                     .get()
-                    .then(|| view! { <p class="muted">"No command was sent to this host yet."</p> }.into_any())
+                    .then(|| view! { <p class="muted">"No command was sent to this host yet."</p> })
             })}
             <ol class="timeline">{list(entries)}</ol>
             <More name="Load older commands" next=older load/>
@@ -68,19 +68,19 @@ fn Entry(command: Command, commands: RwSignal<Vec<Command>>) -> impl IntoView {
                 <h3 id=title_id.clone()>{command.title().to_owned()} " " <span class="entry__id mono">{format!("#{id}")}</span></h3>
                 <StateBadge state=command.state/>
                 <span class="entry__details">{command.details()}</span>
-                {command.batch_id.as_ref().map(|id| view! { <a href=format!("/batches/{id}")>"Batch"</a> }.into_any())}
+                {command.batch_id.as_ref().map(|id| view! { <a href=format!("/batches/{id}")>"Batch"</a> })}
             </div>
             <p class="entry__why">
                 <b>{command.created_by.clone()}</b> ": " <q>{command.reason.clone()}</q>
             </p>
-            {command.message.clone().map(|message| view! { <p class="entry__result">{message}</p> }.into_any())}
+            {command.message.clone().map(|message| view! { <p class="entry__result">{message}</p> })}
             <ol class="entry__steps" aria-label="Steps">
-                {all(command.steps().into_iter().map(|step| view! { <StepLine step/> }.into_any()))}
+                {all(command.steps().into_iter().map(|step| view! { <StepLine step/> }))}
             </ol>
-            {command.recall_answer().map(|answer| view! { <p>{answer}</p> }.into_any())}
+            {command.recall_answer().map(|answer| view! { <p>{answer}</p> })}
             {(command.state == State::Pending)
-                .then(|| view! { <p class="entry__expires muted">"Expires at " <Moment at=command.expires_at relative=false/></p> }.into_any())}
-            {command.recall().map(|recall| view! { <Cancel id recall commands/> }.into_any())}
+                .then(|| view! { <p class="entry__expires muted">"Expires at " <Moment at=command.expires_at relative=false/></p> })}
+            {command.recall().map(|recall| view! { <Cancel id recall commands/> })}
         </li>
     }
 }
@@ -104,7 +104,7 @@ fn Cancel(id: i64, recall: Recall, commands: RwSignal<Vec<Command>>) -> impl Int
     });
     view! {
         <div class="asks">
-            <Ask name refusal=refusal.clone() ask/>
+            <Ask name may=session.cancel.yes ask/>
             <span class="muted">{refusal.unwrap_or_else(|| about.to_owned())}</span>
         </div>
     }
@@ -115,8 +115,8 @@ fn StepLine(step: Step) -> impl IntoView {
     view! {
         <li class=if step.at.is_some() { "step" } else { "step step--waiting" }>
             <span class="step__name">{step.name}</span>
-            {step.at.map(|at| view! { <Moment at relative=false/> }.into_any())}
-            {step.took.map(|took| view! { <span class="step__took">{format!("+{took}")}</span> }.into_any())}
+            {step.at.map(|at| view! { <Moment at relative=false/> })}
+            {step.took.map(|took| view! { <span class="step__took">{format!("+{took}")}</span> })}
         </li>
     }
 }

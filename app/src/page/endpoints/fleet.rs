@@ -1,10 +1,6 @@
 use leptos::prelude::*;
 
-use crate::model::{
-    Connection, Endpoint, Isolation,
-    endpoint::Admission,
-    isolation::Group,
-};
+use crate::model::{Connection, Endpoint, Isolation, endpoint::Admission, isolation::Group};
 
 /// Which part of the fleet the table shows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use super::fleet::Entry;
 use crate::{
     model::Endpoint,
-    ui::{Ago, ConnectionBadge, IsolationBadge},
+    ui::{Ago, ConnectionBadge, IsolationBadge, view},
 };
 
 #[component]

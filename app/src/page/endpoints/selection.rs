@@ -7,7 +7,7 @@ use crate::{
         order_dialog::{Draft, Target},
         session,
     },
-    ui::{all, text},
+    ui::{all, text, view},
 };
 
 /// One order for the hosts that are ticked.
@@ -19,12 +19,11 @@ pub fn SelectionBar(
     draft: RwSignal<Option<Draft>>,
 ) -> impl IntoView {
     let session = StoredValue::new(session());
-    let selected = Memo::new(move |_| fleet.selected());
-    let count = Memo::new(move |_| selected.read().len());
+    let count = Memo::new(move |_| fleet.selected().len());
     let button = move |order: Order| {
         let may = session.with_value(|session| session.may(order).yes);
         let press = move |_| {
-            let hosts = selected.get_untracked();
+            let hosts = untrack(|| fleet.selected());
             if may && !hosts.is_empty() {
                 draft.set(Some(Draft::new(order, Target::Hosts(hosts), String::new())));
             }
@@ -41,7 +40,6 @@ pub fn SelectionBar(
                 {text(name)}
             </button>
         }
-        .into_any()
     };
     let refusal = session.with_value(|session| session.refusal(session.isolate));
     let all_shown = move || fleet.all_are_selected(&filter.read(), show.get());
@@ -55,7 +53,7 @@ pub fn SelectionBar(
                 "Select all shown"
             </label>
             {all(Order::ALL.map(button))}
-            {refusal.map(|refusal| view! { <span class="muted">{refusal}</span> }.into_any())}
+            {refusal.map(|refusal| view! { <span class="muted">{refusal}</span> })}
         </div>
     }
 }

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use super::fleet::{Fleet, Part};
 use crate::{
     model::isolation::Group,
-    ui::{Icon, Shape, all, text},
+    ui::{Icon, Shape, all, text, view},
 };
 
 /// The fleet by state; each count is a button that shows just these.
@@ -26,7 +26,6 @@ pub fn Strip(fleet: Fleet, show: RwSignal<Part>) -> impl IntoView {
                             <span class="strip__name"><Icon shape/>{name}</span>
                         </button>
                     }
-                    .into_any()
                 }))}
         </div>
     }

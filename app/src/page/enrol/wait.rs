@@ -5,7 +5,7 @@ use crate::{
     live::{Change, Live},
     model::{Millis, time::SECOND},
     page::console::Announcer,
-    ui::{all, dom::effect, maybe, part},
+    ui::{all, dom::effect, maybe, part, view},
 };
 
 const HINTS_AFTER: Millis = 60 * SECOND;
@@ -41,11 +41,10 @@ pub fn Wait(since: Millis, server_url: String) -> impl IntoView {
                         <span class="wait__pulse" aria-hidden="true"></span>
                         "Waiting for the first host…"
                     </p>
-                }
-                .into_any(),
-                arrived => view! { <ul class="wait__arrived">{all(arrived.into_iter().map(arrival))}</ul> }.into_any(),
+                },
+                arrived => view! { <ul class="wait__arrived">{all(arrived.into_iter().map(arrival))}</ul> },
             })}
-            {maybe(move || waits_long.get().then(|| view! { <Hints server_url=server_url.clone()/> }.into_any()))}
+            {maybe(move || waits_long.get().then(|| view! { <Hints server_url=server_url.clone()/> }))}
         </div>
     }
 }
@@ -57,7 +56,6 @@ fn arrival((id, hostname): (String, String)) -> AnyView {
             " has enrolled."
         </li>
     }
-    .into_any()
 }
 
 #[component]

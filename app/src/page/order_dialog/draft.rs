@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::{
     api,
     error::ApiError,
-    model::{Accepted, NewSchedule, Order, Schedule, key, order},
+    model::{Accepted, NewSchedule, Order, key, order},
 };
 
 /// An order being written. Its key is made when the dialog opens: however often it is sent, it is one command.
@@ -33,7 +33,8 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sent {
     Command(Order, Accepted),
-    Schedule(Schedule),
+    /// In words.
+    Schedule(String),
     /// By its id.
     Batch(String),
 }
@@ -64,7 +65,15 @@ impl Draft {
                 Target::Hosts(hosts) => hosts.into_iter().map(|(id, _)| id).collect(),
             };
             if not_before.is_empty() {
-                return api::create_batch(order, ids, reason, release_after_seconds, key).await.map(Sent::Batch);
+                return api::create_batch(order, ids, reason, release_after_seconds, key)
+                    .await
+                    .map(Sent::Batch);
+            }
+            if release_after_seconds.is_some() {
+                return Err(ApiError::Invalid {
+                    field: "auto_restore_after_seconds".to_owned(),
+                    problem: "does not go with a later start; schedule the release as well".to_owned(),
+                });
             }
             let new = NewSchedule {
                 order,
@@ -79,6 +88,17 @@ impl Draft {
             };
             api::create_schedule(new).await.map(Sent::Schedule)
         })
+    }
+}
+
+impl Draft {
+    /// The class of a form that shows what goes with the order.
+    pub fn offers(&self) -> &'static str {
+        match (&self.target, self.order) {
+            (Target::Undo(_), _) => "",
+            (_, Order::Isolate) => "offers-time offers-release",
+            (_, Order::Restore | Order::Check) => "offers-time",
+        }
     }
 }
 
@@ -112,11 +132,6 @@ impl Target {
             0 => named,
             more => format!("{named} and {more} more"),
         }
-    }
-
-    /// Whether the order may be given for later, or for a time.
-    pub fn takes_time(&self) -> bool {
-        !matches!(self, Self::Undo(_))
     }
 }
 

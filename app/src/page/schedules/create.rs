@@ -1,44 +1,39 @@
 use leptos::{ev::SubmitEvent, prelude::*};
-use web_sys::{HtmlDialogElement, HtmlInputElement, HtmlTextAreaElement};
+use web_sys::HtmlDialogElement;
 
 use crate::{
     api,
     error::ApiError,
     model::{NewSchedule, Order},
-    page::{
-        field::{Field, is_wrong},
-        order_dialog::new_key,
-        problem,
-    },
+    page::{order_dialog::new_key, problem},
     ui::{
-        all,
-        dom::{effect, element, focus, input_value, spawn},
-        part, text,
+        dom::{effect, element, spawn},
+        form::{self, Fields},
+        view,
     },
 };
 
-/// The server's names of the fields, and their elements, in the order of the form.
-const FIELDS: [(&str, &str); 6] = [
-    ("hostnames", "new-hosts"),
+/// Those of times come first.
+const FIELDS: &Fields = &[
     ("not_before", "new-at"),
+    ("expires_at", "new-end"),
+    ("hostnames", "new-hosts"),
     ("cron", "new-cron"),
     ("time_zone", "new-zone"),
-    ("expires_at", "new-end"),
     ("reason", "new-reason"),
 ];
 
 /// What to do, where and when. Open while `open`.
 #[component]
 pub fn CreateDialog(open: RwSignal<bool>, on_made: Callback<()>) -> impl IntoView {
-    let key = StoredValue::new(String::new());
-    let order = RwSignal::new(Order::Isolate);
-    let repeats = RwSignal::new(false);
+    let key = RwSignal::new(String::new());
     let (error, busy) = (RwSignal::new(None::<ApiError>), RwSignal::new(false));
     effect(move || {
         let is_wanted = open.get();
         let Some(dialog) = element::<HtmlDialogElement>("new") else { return };
         if is_wanted && !dialog.open() {
-            key.set_value(new_key());
+            form::reset("new-form", FIELDS);
+            key.set(new_key());
             error.set(None);
             busy.set(false);
             let _ = dialog.show_modal();
@@ -51,97 +46,120 @@ pub fn CreateDialog(open: RwSignal<bool>, on_made: Callback<()>) -> impl IntoVie
         if busy.get_untracked() {
             return;
         }
-        let repeats = repeats.get_untracked();
-        let incomplete = FIELDS.iter().find(|(_, id)| {
-            element::<HtmlInputElement>(id).is_some_and(|input| !input.check_validity())
-        });
-        if let Some((field, id)) = incomplete {
-            focus(id);
-            let problem = "Complete the time, or clear it.".to_owned();
-            error.set(Some(ApiError::Invalid { field: (*field).to_owned(), problem }));
+        if let Err(incomplete) = form::check_times(&FIELDS[..2]) {
+            error.set(form::blame(FIELDS, Some(incomplete)));
             return;
         }
-        let new = NewSchedule {
-            order: order.get_untracked(),
-            hostnames: element("new-hosts").map(|area: HtmlTextAreaElement| area.value()).unwrap_or_default(),
-            endpoint_ids: Vec::new(),
-            reason: input_value("new-reason"),
-            not_before: if repeats { String::new() } else { input_value("new-at") },
-            cron: if repeats { input_value("new-cron") } else { String::new() },
-            time_zone: input_value("new-zone"),
-            ends_at: input_value("new-end"),
-            idempotency_key: key.get_value(),
-        };
         busy.set(true);
-        error.set(None);
+        error.set(form::blame(FIELDS, None));
+        let made = api::create_schedule(written(key.get_untracked()));
         spawn(async move {
-            match api::create_schedule(new).await {
+            match made.await {
                 Ok(_) => {
                     open.try_set(false);
                     on_made.try_run(());
                 }
-                Err(refused) => {
-                    if let Some((_, id)) = FIELDS.iter().find(|(field, _)| refused.of_field(field).is_some()) {
-                        focus(id);
-                    }
-                    error.try_set(Some(refused));
-                }
+                Err(refused) => _ = error.try_set(form::blame(FIELDS, Some(refused))),
             }
             busy.try_set(false);
         });
     };
-    let general = RwSignal::new(None::<ApiError>);
-    effect(move || {
-        let is_of_field = |error: &ApiError| FIELDS.iter().any(|(field, _)| error.of_field(field).is_some());
-        general.set(error.get().filter(|error| !is_of_field(error)));
-    });
     view! {
         <dialog class="dialog" id="new" aria-labelledby="new-title" on:close=move |_| open.set(false)>
-            <form class="dialog__body" on:submit=submit novalidate>
+            <form class="dialog__body" id="new-form" on:submit=submit novalidate>
                 <h2 id="new-title">"New schedule"</h2>
                 <div class="form form--row">
-                    <Field id="new-order" of="order" label="Command" about="" error grow=true>
-                        <select
-                            class="select" id="new-order" autofocus
-                            on:change=move |event| order.set(Order::of_kind(&event_target_value(&event)).unwrap_or(Order::Isolate))
-                        >
-                            {all(Order::ALL.map(|order| view! { <option value=order.kind()>{order.verb()}</option> }.into_any()))}
+                    <div class="field field--grow">
+                        <label for="new-order">"Command"</label>
+                        <select class="select" id="new-order" autofocus>
+                            <option value="network_isolate" selected>"Isolate"</option>
+                            <option value="network_restore">"Release"</option>
+                            <option value="agent_check">"Check"</option>
                         </select>
-                    </Field>
-                    <Field id="new-repeats" of="repeats" label="Runs" about="" error grow=true>
-                        <select
-                            class="select" id="new-repeats"
-                            on:change=move |event| repeats.set(event_target_value(&event) == "cron")
-                        >
-                            <option value="once">"Once"</option>
+                    </div>
+                    <div class="field field--grow">
+                        <label for="new-runs">"Runs"</label>
+                        <select class="select" id="new-runs">
+                            <option value="once" selected>"Once"</option>
                             <option value="cron">"Again and again"</option>
                         </select>
-                    </Field>
+                    </div>
                 </div>
-                <Field id="new-hosts" of="hostnames" label="Hosts" about="Names, one a line" error>
+                <div class="field">
+                    <label for="new-hosts">"Hosts"</label>
                     <textarea
-                        class="input mono" id="new-hosts" rows="3" spellcheck="false" aria-describedby="new-hosts-about"
-                        aria-invalid=move || is_wrong(error, "hostnames").then_some("true")
+                        class="input mono" id="new-hosts" rows="3" spellcheck="false"
+                        aria-describedby="new-hosts-problem new-hosts-about"
                     ></textarea>
-                </Field>
-                {part(move || if repeats.get() {
-                    view! {
-                        <div class="form form--row">
-                            {line(error, "new-cron", "cron", "Cron", "Minute hour day month weekday, as in 30 2 * * 1-5", "")}
-                            {line(error, "new-zone", "time_zone", "Time zone", "As in Europe/Berlin", "UTC")}
-                        </div>
-                    }
-                    .into_any()
-                } else {
-                    moment(error, "new-at", "not_before", "At (UTC)", "The command is made then")
-                })}
-                {moment(error, "new-end", "expires_at", "Ends at (UTC, optional)", "No run, and no waiting, after this")}
-                {line(error, "new-reason", "reason", "Reason", "", "")}
-                {problem(general)}
+                    <p class="field__about">
+                        <span class="field__problem" id="new-hosts-problem"></span>
+                        <span id="new-hosts-about">"Names, one a line"</span>
+                    </p>
+                </div>
+                <div class="field runs-once">
+                    <label for="new-at">"At (UTC)"</label>
+                    <input
+                        class="input" id="new-at" type="datetime-local" step="1"
+                        aria-describedby="new-at-problem new-at-about"
+                    />
+                    <p class="field__about">
+                        <span class="field__problem" id="new-at-problem"></span>
+                        <span id="new-at-about">"The command is made then"</span>
+                    </p>
+                </div>
+                <div class="form form--row runs-again">
+                    <div class="field field--grow">
+                        <label for="new-cron">"Cron"</label>
+                        <input
+                            class="input mono" id="new-cron" type="text" maxlength="100" autocomplete="off" spellcheck="false"
+                            aria-describedby="new-cron-problem new-cron-about"
+                        />
+                        <p class="field__about">
+                            <span class="field__problem" id="new-cron-problem"></span>
+                            <span id="new-cron-about">"Minute hour day month weekday, as in 30 2 * * 1-5"</span>
+                        </p>
+                    </div>
+                    <div class="field field--grow">
+                        <label for="new-zone">"Time zone"</label>
+                        <input
+                            class="input" id="new-zone" type="text" maxlength="64" autocomplete="off" spellcheck="false" value="UTC"
+                            aria-describedby="new-zone-problem new-zone-about"
+                        />
+                        <p class="field__about">
+                            <span class="field__problem" id="new-zone-problem"></span>
+                            <span id="new-zone-about">"As in Europe/Berlin"</span>
+                        </p>
+                    </div>
+                </div>
+                <div class="field">
+                    <label for="new-end">"Ends at (UTC, optional)"</label>
+                    <input
+                        class="input" id="new-end" type="datetime-local" step="1"
+                        aria-describedby="new-end-problem new-end-about"
+                    />
+                    <p class="field__about">
+                        <span class="field__problem" id="new-end-problem"></span>
+                        <span id="new-end-about">"After this there is no run, and no command waits any longer"</span>
+                    </p>
+                </div>
+                <div class="field">
+                    <label for="new-reason">"Reason"</label>
+                    <input
+                        class="input" id="new-reason" type="text" maxlength="500" autocomplete="off"
+                        aria-describedby="new-reason-problem new-reason-about"
+                    />
+                    <p class="field__about">
+                        <span class="field__problem" id="new-reason-problem"></span>
+                        <span id="new-reason-about">"3 to 500 characters; kept with each command"</span>
+                    </p>
+                </div>
+                {problem(error)}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=move |_| open.set(false)>"Close"</button>
-                    <button class="button button--primary" type="submit" aria-disabled=move || busy.get().then_some("true")>
-                        {text(move || if busy.get() { "Saving…" } else { "Create schedule" })}
+                    <button
+                        class="button button--primary" type="submit" aria-disabled=move || busy.get().then_some("true")
+                    >
+                        "Create schedule"
                     </button>
                 </div>
             </form>
@@ -149,40 +167,19 @@ pub fn CreateDialog(open: RwSignal<bool>, on_made: Callback<()>) -> impl IntoVie
     }
 }
 
-fn line(
-    error: RwSignal<Option<ApiError>>,
-    id: &'static str,
-    of: &'static str,
-    label: &'static str,
-    about: &'static str,
-    value: &'static str,
-) -> AnyView {
-    view! {
-        <Field id of label about error grow=true>
-            <input
-                class="input" id=id type="text" maxlength="500" autocomplete="off" value=value
-                aria-describedby=format!("{id}-about")
-                aria-invalid=move || is_wrong(error, of).then_some("true")
-            />
-        </Field>
+/// What is in the form.
+fn written(idempotency_key: String) -> NewSchedule {
+    let repeats = form::value("new-runs") == "cron";
+    let of = |is_shown: bool, id: &str| if is_shown { form::value(id) } else { String::new() };
+    NewSchedule {
+        order: Order::of_kind(&form::value("new-order")).unwrap_or(Order::Check),
+        hostnames: form::value("new-hosts"),
+        endpoint_ids: Vec::new(),
+        reason: form::value("new-reason"),
+        not_before: of(!repeats, "new-at"),
+        cron: of(repeats, "new-cron"),
+        time_zone: of(repeats, "new-zone"),
+        ends_at: form::value("new-end"),
+        idempotency_key,
     }
-    .into_any()
-}
-
-fn moment(
-    error: RwSignal<Option<ApiError>>,
-    id: &'static str,
-    of: &'static str,
-    label: &'static str,
-    about: &'static str,
-) -> AnyView {
-    view! {
-        <Field id of label about error>
-            <input
-                class="input" id=id type="datetime-local" step="1" aria-describedby=format!("{id}-about")
-                aria-invalid=move || is_wrong(error, of).then_some("true")
-            />
-        </Field>
-    }
-    .into_any()
 }

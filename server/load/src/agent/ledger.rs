@@ -98,10 +98,9 @@ impl Ledger {
         }
     }
 
-    pub fn recorded(&mut self, id: CommandId) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.recorded = true;
-        }
+    /// Notes that the server has the result on its disk; `true` the first time.
+    pub fn recorded(&mut self, id: CommandId) -> bool {
+        self.entries.get_mut(&id).is_some_and(|entry| !std::mem::replace(&mut entry.recorded, true))
     }
 
     #[must_use]
@@ -203,7 +202,8 @@ mod tests {
         ledger.begin(ID, at(1));
         ledger.finish(ID, Outcome::Restored(at(1)));
         assert_eq!(ledger.unreported().count(), 1);
-        ledger.recorded(ID);
+        assert!(ledger.recorded(ID));
+        assert!(!ledger.recorded(ID), "told twice, counted once");
         assert_eq!(ledger.unreported().count(), 0);
     }
 }

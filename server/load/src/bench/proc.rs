@@ -61,6 +61,12 @@ impl Stat {
     }
 }
 
+/// How many processes wanted a core in the last minute.
+pub fn load_average() -> anyhow::Result<f64> {
+    let text = read("/proc/loadavg")?;
+    text.split(' ').next().and_then(|word| word.parse().ok()).context("/proc/loadavg is not as known")
+}
+
 /// Raises this process's limit of open files as far as it may go; its children inherit it. Answers with the limit.
 pub fn raise_open_files() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};

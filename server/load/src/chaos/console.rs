@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use crate::{
 const USERNAME: &str = "chaos";
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// The longest page of a batch's commands.
+/// The longest page of a list.
 const PAGE: usize = 500;
 
 /// A signed-in operator. `Debug` is left out: it holds a session.
@@ -41,6 +42,12 @@ pub(super) struct Told {
     pub(super) row: Value,
 }
 
+#[derive(Deserialize)]
+struct Batch {
+    batch_id: Uuid,
+    queued: usize,
+}
+
 impl Console {
     pub(super) async fn sign_in(server: &Server) -> anyhow::Result<Self> {
         let password = Uuid::new_v4().to_string();
@@ -52,7 +59,8 @@ impl Console {
         let request = http::request("POST", "/rpc/sign_in", &target, &headers, body.as_bytes());
         let answer = Connection::open(&target, None).await?.exchange(&request).await?;
         let cookie = answer.cookie.as_deref().and_then(|cookie| cookie.split(';').next());
-        let cookie = cookie.with_context(|| format!("signing in was answered with {}", answer.status))?.to_owned();
+        let cookie =
+            cookie.with_context(|| format!("signing in was answered with {}", answer.status))?.to_owned();
         Ok(Self { target, cookie })
     }
 
@@ -74,20 +82,30 @@ impl Console {
 
 impl Line {
     /// Answered with the command's id.
-    pub(super) async fn order(&mut self, command: &str, hostname: &str, key: Uuid) -> anyhow::Result<CommandId> {
+    pub(super) async fn order(
+        &mut self,
+        command: &str,
+        hostname: &str,
+        key: Uuid,
+    ) -> anyhow::Result<CommandId> {
         let body = json!({ "command": command, "hostname": hostname, "reason": "chaos" }).to_string();
         let request = self.console.request("POST", "/api/commands", Some(key), body.as_bytes());
         let answer = parsed("an order", 202, &self.until_answered(&request).await)?;
         id_of(&answer, "command_id")
     }
 
-    /// Answered with the batch's id.
-    pub(super) async fn batch(&mut self, command: &str, hostnames: &[&str], key: Uuid) -> anyhow::Result<Uuid> {
+    /// Answered with the batch's id, and how many commands it made.
+    pub(super) async fn batch(
+        &mut self,
+        command: &str,
+        hostnames: &[&str],
+        key: Uuid,
+    ) -> anyhow::Result<(Uuid, usize)> {
         let body = json!({ "command": command, "hostnames": hostnames, "reason": "chaos" }).to_string();
         let request = self.console.request("POST", "/api/batches", Some(key), body.as_bytes());
         let answer = parsed("a batch", 202, &self.until_answered(&request).await)?;
-        let id = answer.get("batch_id").and_then(Value::as_str).context("a batch's answer has no id")?;
-        Ok(id.parse()?)
+        let Batch { batch_id, queued } = serde_json::from_value(answer)?;
+        Ok((batch_id, queued))
     }
 
     /// `None` when it is final already.
@@ -112,13 +130,29 @@ impl Line {
     }
 
     pub(super) async fn commands_of_batch(&mut self, batch: Uuid) -> anyhow::Result<Vec<Told>> {
+        self.pages(|last| {
+            let after = last.map_or(0, |id| id.0);
+            format!("/api/batches/{batch}/commands?after={after}&limit={PAGE}")
+        })
+        .await
+    }
+
+    /// Everybody's, newest first.
+    pub(super) async fn all_commands(&mut self) -> anyhow::Result<Vec<Told>> {
+        self.pages(|last| match last {
+            None => format!("/api/commands?limit={PAGE}"),
+            Some(id) => format!("/api/commands?before={id}&limit={PAGE}"),
+        })
+        .await
+    }
+
+    async fn pages(&mut self, path_after: impl Fn(Option<CommandId>) -> String) -> anyhow::Result<Vec<Told>> {
         let mut all: Vec<Told> = Vec::new();
         loop {
-            let after = all.last().map_or(0, |told| told.id.0);
-            let path = format!("/api/batches/{batch}/commands?after={after}&limit={PAGE}");
+            let path = path_after(all.last().map(|told| told.id));
             let request = self.console.request("GET", &path, None, b"");
-            let page = parsed("a batch's commands", 200, &self.until_answered(&request).await)?;
-            let Value::Array(rows) = page else { bail!("a batch's commands are no list") };
+            let page = parsed("a list of commands", 200, &self.until_answered(&request).await)?;
+            let Value::Array(rows) = page else { bail!("a list of commands is no list") };
             let is_last = rows.len() < PAGE;
             for row in rows {
                 all.push(told(row)?);
@@ -166,5 +200,7 @@ fn told(row: Value) -> anyhow::Result<Told> {
 }
 
 fn id_of(row: &Value, field: &str) -> anyhow::Result<CommandId> {
-    Ok(CommandId(row.get(field).and_then(Value::as_i64).with_context(|| format!("an answer without {field}"))?))
+    Ok(CommandId(
+        row.get(field).and_then(Value::as_i64).with_context(|| format!("an answer without {field}"))?,
+    ))
 }

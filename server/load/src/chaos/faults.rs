@@ -20,7 +20,8 @@ pub(super) struct Struck {
 
 impl fmt::Display for Struck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "server killed {} times, Postgres {} times", self.servers, self.databases)
+        let Self { servers, databases } = self;
+        write!(f, "{} done (server killed {servers} times, Postgres {databases} times)", servers + databases)
     }
 }
 

@@ -12,10 +12,10 @@ use voltaxe_protocol::CommandId;
 use super::console::{Console, Line, Told};
 use crate::{profile::say, seed};
 
-const OPERATORS: usize = 8;
+const OPERATORS: usize = 24;
 const LARGEST_BATCH: usize = 20;
 /// Between two orders of one operator: the fleet must keep up with them.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the operators were told.
 #[derive(Default)]
@@ -24,7 +24,8 @@ pub(super) struct Book(Mutex<Entries>);
 #[derive(Clone, Default)]
 pub(super) struct Entries {
     pub(super) commands: Vec<CommandId>,
-    pub(super) batches: Vec<Uuid>,
+    /// And how many commands each has.
+    pub(super) batches: Vec<(Uuid, usize)>,
     /// States, in the order in which they were told.
     pub(super) told: Vec<Told>,
     /// An answer that must not be: the first of them.
@@ -99,7 +100,8 @@ impl Operator {
     }
 
     async fn order(&mut self) -> anyhow::Result<()> {
-        let command = ["agent_check", "agent_check", "network_isolate", "network_restore"][self.random.usize(..4)];
+        let command =
+            ["agent_check", "agent_check", "network_isolate", "network_restore"][self.random.usize(..4)];
         let hostname = self.hostnames[self.random.usize(..self.hostnames.len())].clone();
         let key = Uuid::from_u128(self.random.u128(..));
         let id = self.line.order(command, &hostname, key).await?;

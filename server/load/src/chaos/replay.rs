@@ -69,7 +69,8 @@ pub(super) async fn run(
     let mut attackers = JoinSet::new();
     for number in 0..ATTACKERS {
         let originals = replays.div_ceil(ATTACKERS as u64 * TIMES);
-        let (target, fleet_seed, agents, replayed) = (target.clone(), file.seed, file.len(), replayed.clone());
+        let (target, fleet_seed, agents, replayed) =
+            (target.clone(), file.seed, file.len(), replayed.clone());
         let random = seed::generator(seed, "replays", number);
         attackers.spawn(attack(target, fleet_seed, agents, originals, random, replayed));
     }

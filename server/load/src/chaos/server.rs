@@ -73,7 +73,9 @@ impl Server {
             // A Ctrl-C at the terminal reaches only us.
             .process_group(0)
             .spawn()
-            .with_context(|| format!("cannot start {}; build it, or set VOLTAXE_SERVER_BIN", self.binary.display()))?;
+            .with_context(|| {
+                format!("cannot start {}; build it, or set VOLTAXE_SERVER_BIN", self.binary.display())
+            })?;
         // For the sweeper, should we be killed.
         fs::write(self.directory.path().join("server.pid"), child.id().to_string())?;
         self.running().server = Some(child);
@@ -109,7 +111,11 @@ impl Server {
                 bail!("the server ended by itself ({status}); its log: {}", self.log_end());
             }
             if Instant::now() > deadline {
-                bail!("the server was not ready within {} s; its log: {}", READY_WITHIN.as_secs(), self.log_end());
+                bail!(
+                    "the server was not ready within {} s; its log: {}",
+                    READY_WITHIN.as_secs(),
+                    self.log_end()
+                );
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

@@ -39,17 +39,21 @@ pub(super) async fn reach(
         bail!("an operator was answered as it must not be: {wrong}");
     }
     let mut acknowledged: BTreeSet<CommandId> = entries.commands.into_iter().collect();
-    for batch in entries.batches {
-        acknowledged.extend(line.commands_of_batch(batch).await?.into_iter().map(|told| told.id));
+    for (batch, queued) in entries.batches {
+        let commands = line.commands_of_batch(batch).await?;
+        if commands.len() != queued {
+            bail!("batch {batch} was acknowledged with {queued} commands and has {}", commands.len());
+        }
+        acknowledged.extend(commands.into_iter().map(|told| told.id));
     }
-    let rows = final_rows(&mut line, &acknowledged, fleets, within).await?;
+    let rows = final_rows(&mut line, fleets, within).await?;
     let mut history = History::default();
     for row in rows.values() {
         history.queued(queued(row)?);
     }
     acknowledged.into_iter().for_each(|id| history.acknowledged(id));
     for agent in fleets.iter().flat_map(Fleet::agents) {
-        tell_of(agent, &mut history);
+        tell_of(agent, &rows, &mut history);
     }
     for told in &entries.told {
         history.seen(told.id, row_of(told));
@@ -57,50 +61,45 @@ pub(super) async fn reach(
     Ok(history.close(|id| rows.get(&id).map(row_of)))
 }
 
-/// Every command that anybody has heard of, when all are final or the time is over.
+/// Every command of the queue, when all are final and the hosts have nothing more to say, or the time is over.
 async fn final_rows(
     line: &mut Line,
-    acknowledged: &BTreeSet<CommandId>,
     fleets: &[Fleet],
     within: Duration,
 ) -> anyhow::Result<BTreeMap<CommandId, Told>> {
     let deadline = Instant::now() + within;
-    let mut rows: BTreeMap<CommandId, Told> = BTreeMap::new();
     let mut said = String::new();
     loop {
-        let mut open: BTreeSet<CommandId> = acknowledged.clone();
-        for agent in fleets.iter().flat_map(Fleet::agents) {
-            agent.with_ledger(|ledger| open.extend(ledger.entries().map(|(id, _)| id)));
-        }
-        open.retain(|id| rows.get(id).is_none_or(|told| !told.state.is_final()));
-        let before = open.len();
-        for id in open {
-            if let Some(told) = line.command(id).await? {
-                rows.insert(id, told);
-            }
-        }
-        let left = rows.values().filter(|told| !told.state.is_final()).count();
-        let unreported: usize = fleets.iter().flat_map(Fleet::agents).map(|agent| agent.unreported().len()).sum();
-        let state = format!("{} commands, {left} not final, {unreported} results not acknowledged", rows.len());
+        let rows = line.all_commands().await?;
+        let left = rows.iter().filter(|told| !told.state.is_final()).count();
+        let unreported: usize =
+            fleets.iter().flat_map(Fleet::agents).map(|agent| agent.unreported().len()).sum();
+        let state =
+            format!("{} commands, {left} not final, {unreported} results not acknowledged", rows.len());
         if state != said {
             say(&state);
             said = state;
         }
-        if (left == 0 && unreported == 0 && before == 0) || Instant::now() > deadline {
-            return Ok(rows);
+        if (left == 0 && unreported == 0) || Instant::now() > deadline {
+            return Ok(rows.into_iter().map(|told| (told.id, told)).collect());
         }
         sleep(Duration::from_secs(1)).await;
     }
 }
 
 /// What the host did, from its ledger.
-fn tell_of(agent: &SimAgent, history: &mut History) {
+fn tell_of(agent: &SimAgent, rows: &BTreeMap<CommandId, Told>, history: &mut History) {
     let life = Life { endpoint: &agent.identity.id, epoch: EPOCH, boot: BOOT };
     agent.with_ledger(|ledger| {
         for (id, entry) in ledger.entries() {
             history.on_disk(id);
+            if !rows.contains_key(&id) && entry.effects > 0 {
+                history.not_queued(id);
+            }
             let at = match entry.stage {
-                Stage::Final(Outcome::Isolated(at) | Outcome::Restored(at) | Outcome::Checked(at, _)) => Some(at),
+                Stage::Final(Outcome::Isolated(at) | Outcome::Restored(at) | Outcome::Checked(at, _)) => {
+                    Some(at)
+                }
                 Stage::Final(Outcome::Refused(_)) | Stage::Running | Stage::Waiting(_) => None,
             };
             for _ in 0..entry.effects {

@@ -164,9 +164,10 @@ impl Turn<'_> {
     async fn report(&self, connection: &mut Connection, result: &CommandResult) -> anyhow::Result<()> {
         self.post(connection, "/command/result", result).await?;
         let id: CommandId = result.command_id;
-        self.agent.recorded(id);
-        Counters::add(&self.shared.counters.recorded);
-        self.shared.watch.command(self.agent.identity.index, id, Step::Recorded, Instant::now());
+        if self.agent.recorded(id) {
+            Counters::add(&self.shared.counters.recorded);
+            self.shared.watch.command(self.agent.identity.index, id, Step::Recorded, Instant::now());
+        }
         Ok(())
     }
 

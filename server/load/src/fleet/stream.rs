@@ -144,6 +144,8 @@ struct Session<'a> {
     telemetry_every: Duration,
     telemetry_at: Option<Instant>,
     report_again_at: Instant,
+    /// The newest command whose result waited when results were last told again.
+    told_up_to: Option<CommandId>,
     silent_at: Instant,
     leave_at: Option<Instant>,
 }
@@ -168,6 +170,7 @@ impl<'a> Session<'a> {
             telemetry_every,
             telemetry_at: habits.telemetry.then(|| now + telemetry_every.mul_f64(random.f64())),
             report_again_at: now + habits.report_again_after,
+            told_up_to: None,
             silent_at: now + SILENT_FOR,
             leave_at: habits.stream_lasts.map(|lasts| now + lasts.mul_f64(0.5 + random.f64())),
             random: random.fork(),
@@ -216,13 +219,22 @@ impl<'a> Session<'a> {
         for (id, not_before) in self.agent.waiting() {
             self.schedule(id, not_before);
         }
-        self.report_all().await
-    }
-
-    async fn report_all(&mut self) -> Result<(), Lost> {
-        self.report_again_at = Instant::now() + self.shared.habits.report_again_after;
         for result in self.agent.unreported() {
             self.say(AgentFrame::Result(result)).await?;
+        }
+        Ok(())
+    }
+
+    /// Only what waits for its acknowledgement since the time before: the newest may be on their way.
+    async fn report_again(&mut self) -> Result<(), Lost> {
+        self.report_again_at = Instant::now() + self.shared.habits.report_again_after;
+        let unreported = self.agent.unreported();
+        let told_before =
+            std::mem::replace(&mut self.told_up_to, unreported.iter().map(|result| result.command_id).max());
+        for result in unreported {
+            if Some(result.command_id) <= told_before {
+                self.say(AgentFrame::Result(result)).await?;
+            }
         }
         Ok(())
     }
@@ -245,7 +257,7 @@ impl<'a> Session<'a> {
             self.say_telemetry().await?;
         }
         if self.report_again_at <= now {
-            self.report_all().await?;
+            self.report_again().await?;
         }
         if self.silent_at <= now {
             return Err(Lost::Broken);
@@ -291,14 +303,11 @@ impl<'a> Session<'a> {
                 self.say(answer).await?;
             }
             ServerFrame::ResultRecorded { command_id } => {
-                self.agent.recorded(command_id);
-                Counters::add(&self.shared.counters.recorded);
-                self.shared.watch.command(
-                    self.agent.identity.index,
-                    command_id,
-                    Step::Recorded,
-                    Instant::now(),
-                );
+                if self.agent.recorded(command_id) {
+                    Counters::add(&self.shared.counters.recorded);
+                    let at = Instant::now();
+                    self.shared.watch.command(self.agent.identity.index, command_id, Step::Recorded, at);
+                }
             }
             ServerFrame::Refused { .. } => return Err(Lost::Refused),
             ServerFrame::Challenge { .. } | ServerFrame::Welcome { .. } | ServerFrame::Unknown => {}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use voltaxe_protocol::{CommandId, EndpointId, HostFacts, Keypair};
 use voltaxe_store::{
-    Cancel, EnrolOutcome, Enqueue, NewEndpoint, RecordedResult, Store,
+    Cancel, Enqueue, EnrolOutcome, NewEndpoint, RecordedResult, Store,
     model::{CommandRecord, EndpointStatus},
 };
 
@@ -29,7 +29,7 @@ async fn the_model_of_the_queue_answers_as_the_store_does() {
         Ok(seed) => seed.parse().expect("VOLTAXE_SEED is a whole number"),
         Err(_) => fastrand::u64(..1 << 48),
     };
-    let (sequences, length) = if is_full() { (60, 1000) } else { (4, 250) };
+    let (sequences, length) = if is_full() { (20, 500) } else { (3, 200) };
     postgres::with_postgres(async move |store| {
         let mut operations = 0;
         for sequence in 0..sequences {
@@ -62,7 +62,8 @@ struct Pair {
 
 impl Pair {
     async fn new(store: Store, mut random: fastrand::Rng, sequence: u64) -> Self {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap() + TimeDelta::days(100) * i32::try_from(sequence).unwrap();
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+            + TimeDelta::days(100) * i32::try_from(sequence).unwrap();
         let token = [u8::try_from(sequence).unwrap(); 32];
         let expires = now + TimeDelta::hours(1);
         store.create_enrolment_token(&token, "sim", 100, "sim", now, expires).await.unwrap();
@@ -87,7 +88,16 @@ impl Pair {
         }
         let model = ModelQueue::new(tables, Habits::PROMPT, random.fork());
         let keys = (0..6).map(|_| random.u128(..)).collect();
-        Self { store, model, random, now, endpoints, of_store: BTreeMap::new(), of_model: BTreeMap::new(), keys }
+        Self {
+            store,
+            model,
+            random,
+            now,
+            endpoints,
+            of_store: BTreeMap::new(),
+            of_model: BTreeMap::new(),
+            keys,
+        }
     }
 
     fn correspond(&mut self, model: CommandId, store: CommandId) {

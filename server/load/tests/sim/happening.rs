@@ -87,7 +87,6 @@ pub enum Happening {
     },
     Cancels(CommandId),
     Cancelled {
-        id: CommandId,
         outcome: Option<Result<Cancel, StrikeError>>,
     },
 }

@@ -1,5 +1,6 @@
 //! The real delivery and the real agents, on a network, clocks, disks and a database that are simulated and do their worst.
 //! One thread, no real time, all chance from one seed: the same seed gives the same run, to the last line of its trace.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod differential;
 mod disk;
@@ -16,6 +17,7 @@ use std::{
     fmt::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
+    time::Duration,
 };
 
 use voltaxe_load::invariants::Verdict;
@@ -23,6 +25,9 @@ use voltaxe_load::invariants::Verdict;
 use plan::Sabotage;
 use trace::Detail;
 use world::{Crashes, Ran, World};
+
+/// Healing takes a lease or two (half a minute each), a sweep, a question to a silent agent.
+const HEALS_WITHIN: Duration = Duration::from_secs(600);
 
 #[test]
 fn every_invariant_holds_whatever_fails() {
@@ -67,7 +72,8 @@ fn a_part_that_breaks_its_promise_is_noticed() {
         (Sabotage::DatabaseForgets, "it was acknowledged and is gone"),
         (Sabotage::ResultsAreReplaced, "its first result was replaced"),
     ] {
-        let is_noticed = |seed| run(seed, Detail::None, Some(sabotage)).verdict.to_string().contains(expected);
+        let is_noticed =
+            |seed| run(seed, Detail::None, Some(sabotage)).verdict.to_string().contains(expected);
         assert!((0..60).any(is_noticed), "{sabotage:?}");
     }
 }
@@ -100,10 +106,15 @@ fn run_all(seeds: &[u64]) -> Total {
 
 fn total_of(seed: u64) -> Total {
     match catch_unwind(AssertUnwindSafe(|| run(seed, Detail::None, None))) {
-        Ok(Ran { verdict, crashes, offers, simulated, .. }) if verdict.is_clean() => {
+        Ok(ran) if !ran.verdict.is_clean() => failure(seed, &ran.verdict.to_string()),
+        // What was handed out and lost expires an hour late; nothing else may take long.
+        Ok(ran) if ran.verdict.expired == 0 && ran.rests_after > HEALS_WITHIN => failure(
+            seed,
+            &format!("it came to rest only {} s after the last fault", ran.rests_after.as_secs()),
+        ),
+        Ok(Ran { verdict, crashes, offers, simulated, .. }) => {
             Total { verdict, crashes, offers, simulated_seconds: simulated.as_secs(), failed: Vec::new() }
         }
-        Ok(Ran { verdict, .. }) => failure(seed, &verdict.to_string()),
         Err(_) => failure(seed, "it panicked, see above"),
     }
 }

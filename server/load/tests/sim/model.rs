@@ -31,7 +31,6 @@ struct Inner {
     /// Grows with each crash of the database.
     crashes: u64,
     is_up: bool,
-    commits: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +59,7 @@ enum Commit {
 
 impl ModelQueue {
     pub fn new(tables: Tables, habits: Habits, random: fastrand::Rng) -> Self {
-        let inner = Inner { tables, random, habits, server: 0, crashes: 0, is_up: true, commits: 0 };
+        let inner = Inner { tables, random, habits, server: 0, crashes: 0, is_up: true };
         Self { inner: Arc::new(Mutex::new(inner)), server: 0 }
     }
 
@@ -93,10 +92,6 @@ impl ModelQueue {
 
     pub fn look<T>(&self, look: impl FnOnce(&mut Tables) -> T) -> T {
         look(&mut self.lock().tables)
-    }
-
-    pub fn commits(&self) -> u64 {
-        self.lock().commits
     }
 
     /// A batch's commands: whole, or not at all.
@@ -161,7 +156,6 @@ impl ModelQueue {
                 if commit == Commit::Durable && answer.as_ref().is_ok_and(|(has_changed, _)| *has_changed) {
                     inner.tables.flush();
                 }
-                inner.commits += u64::from(commit != Commit::Read);
                 (answer.map(|(_, answer)| answer), inner.crashes)
             } else {
                 (Err(away()), inner.crashes)

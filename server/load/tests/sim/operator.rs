@@ -113,6 +113,6 @@ pub fn cancel(server: &Server, id: CommandId, now: DateTime<Utc>, tell: Tell) {
     let delivery = server.delivery.clone();
     tokio::spawn(async move {
         let outcome = timeout(PATIENCE, delivery.cancel(id, BY, now)).await.ok();
-        let _ = tell.send(Happening::Cancelled { id, outcome });
+        let _ = tell.send(Happening::Cancelled { outcome });
     });
 }

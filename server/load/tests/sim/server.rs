@@ -86,14 +86,12 @@ impl Server {
         host: usize,
         number: u64,
         endpoint: &EndpointId,
-        inbox: mpsc::UnboundedReceiver<AgentFrame>,
+        mut inbox: mpsc::UnboundedReceiver<AgentFrame>,
     ) {
-        let handle = self.delivery.connect(endpoint, number, self.clock.now());
+        let mut handle = self.delivery.connect(endpoint, number, self.clock.now());
         let socket = Socket { host, number, tell: self.tell.clone() };
         let (delivery, queue, clock) = (self.delivery.clone(), self.queue.clone(), self.clock);
         let mut gateway = Gateway { delivery, queue, clock, host, endpoint: endpoint.clone() };
-        let mut inbox = inbox;
-        let mut handle = handle;
         tokio::spawn(async move {
             // What could not be asked or offered now is, by the sweep.
             let _ = gateway.delivery.ask_on_stream(&gateway.endpoint).await;

@@ -69,6 +69,8 @@ pub struct Ran {
     pub trace: Trace,
     pub offers: usize,
     pub simulated: Duration,
+    /// From the last fault to rest.
+    pub rests_after: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -182,7 +184,7 @@ impl World {
             Happening::Batch => self.give_batch(),
             Happening::Batched { outcome } => self.batch_answered(outcome),
             Happening::Cancels(id) => self.cancel(id),
-            Happening::Cancelled { id, outcome } => self.cancel_answered(id, outcome),
+            Happening::Cancelled { outcome } => self.cancel_answered(outcome),
         }
     }
 
@@ -215,7 +217,7 @@ impl World {
     }
 
     fn end(self, crashes: Crashes) -> Ran {
-        let Self { queue, mut history, trace, offers, clock, hosts, .. } = self;
+        let Self { plan, queue, mut history, trace, offers, clock, hosts, .. } = self;
         let records: BTreeMap<_, _> =
             queue.look(|tables| tables.commands().map(|record| (record.id, record.clone())).collect());
         for record in records.values() {
@@ -229,7 +231,9 @@ impl World {
             }
         }
         let verdict = history.close(|id| records.get(&id).map(row));
-        Ran { verdict, crashes, trace, offers: offers.len(), simulated: clock.elapsed() }
+        let simulated = clock.elapsed();
+        let rests_after = simulated.saturating_sub(plan.trouble_lasts);
+        Ran { verdict, crashes, trace, offers: offers.len(), simulated, rests_after }
     }
 
     fn take_due(&mut self) -> Option<Happening> {

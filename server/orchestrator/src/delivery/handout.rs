@@ -1,6 +1,10 @@
 //! Getting commands to their agents: pushed over the stream, by a call, or with the agent's next poll.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use tokio::{sync::oneshot, time::timeout};
@@ -94,12 +98,13 @@ impl<Q: Queue> Shared<Q> {
         }
         let frame = ServerFrame::Command { attempt: record.attempt, envelope: envelope.clone() };
         if self.registry.push(&record.endpoint_id, frame) {
-            self.meters.pushed(record.created_at, now);
+            self.note_lease(record, now + self.config.lease);
             return Some(Channel::Stream);
         }
         if let Some(address) = self.registry.direct_address(&record.endpoint_id)
             && self.call(record, address, envelope, now)
         {
+            self.note_lease(record, now + self.config.lease);
             return Some(Channel::Direct);
         }
         // The stream ended in between. Not waited for: losing this only makes the poll wait for the lease.
@@ -120,6 +125,7 @@ impl<Q: Queue> Shared<Q> {
     }
 
     pub(super) fn end_lease_later(self: &Arc<Self>, id: CommandId, endpoint: EndpointId) {
+        lock(&self.leases).remove(&id);
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = shared.queue.end_leases(&[id]).await {
@@ -208,11 +214,24 @@ impl<Q: Queue> Shared<Q> {
         now: DateTime<Utc>,
     ) -> Result<Vec<CommandRecord>, StoreError> {
         let fifo = self.config.strategy == super::Strategy::Fifo;
-        let lease = Lease { until: now + self.config.lease, renew, fifo, only: None };
-        if lock(&self.limited).is_empty() {
-            return self.queue.lease(endpoint, &lease, now).await;
-        }
-        let due = self.queue.due(endpoint, &lease, now).await?;
+        let until = now + self.config.lease;
+        let lease = Lease { until, renew, fifo, only: None };
+        let leased = if lock(&self.limited).is_empty() {
+            self.queue.lease(endpoint, &lease, now).await?
+        } else {
+            self.take_within_limits(endpoint, &lease, now).await?
+        };
+        leased.iter().for_each(|record| self.note_lease(record, until));
+        Ok(leased)
+    }
+
+    async fn take_within_limits(
+        &self,
+        endpoint: &EndpointId,
+        lease: &Lease<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<CommandRecord>, StoreError> {
+        let due = self.queue.due(endpoint, lease, now).await?;
         // In the order in which they are due: what is urgent takes from the bucket for all kinds first.
         let mut wanted: Vec<(&str, i32)> = Vec::new();
         for (_, kind) in &due {
@@ -238,7 +257,17 @@ impl<Q: Queue> Shared<Q> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        self.queue.lease(endpoint, &Lease { only: Some(&ids), ..lease }, now).await
+        self.queue.lease(endpoint, &Lease { only: Some(&ids), ..*lease }, now).await
+    }
+
+    fn note_lease(&self, record: &CommandRecord, until: DateTime<Utc>) {
+        lock(&self.leases).insert(record.id, (record.endpoint_id.clone(), until));
+    }
+
+    /// Endpoints with a command that this server handed out and that nobody has acknowledged in time.
+    pub(super) fn take_run_out_leases(&self, now: DateTime<Utc>) -> BTreeSet<EndpointId> {
+        let run_out = |_: &CommandId, (_, until): &mut (EndpointId, DateTime<Utc>)| *until <= now;
+        lock(&self.leases).extract_if(run_out).map(|(_, (endpoint, _))| endpoint).collect()
     }
 
     async fn release_deferred(&self, now: DateTime<Utc>) -> Result<(), StoreError> {

@@ -122,8 +122,9 @@ impl<Q: Queue> Delivery<Q> {
         Ok(self.shared.ask_back_on_stream(&record.endpoint_id).await?)
     }
 
-    /// Ends what ran out and offers again what nobody has confirmed. Safe to run at any time.
-    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
+    /// Ends what ran out and offers again what this server handed out and nobody has confirmed: from memory, so that it costs
+    /// nothing when nothing is wrong. Safe to run at any time.
+    pub async fn look_after(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
         let shared = &self.shared;
         shared.set_limited(shared.queue.limited_kinds(now).await?);
         for record in shared.queue.expire(now, now - ANSWER_GRACE).await? {
@@ -131,8 +132,25 @@ impl<Q: Queue> Delivery<Q> {
             tracing::info!(command_id = id.0, "command {id} for {hostname} expired without an answer");
             shared.meters.expired();
             lock(&shared.begun).remove(&id);
+            lock(&shared.leases).remove(&id);
             shared.announce(&record);
         }
+        for endpoint in shared.take_run_out_leases(now) {
+            shared.registry.note_work(&endpoint);
+            shared.offer_on_stream(&endpoint, false, now).await?;
+        }
+        for endpoint in shared.registry.take_lapsed_polls(now) {
+            shared.changed(&endpoint);
+        }
+        lock(&shared.awaited).retain(|_, caller| !caller.is_closed());
+        Ok(())
+    }
+
+    /// [`Delivery::look_after`], and asks the database what else waits for the agents that are there: what a lost hint was
+    /// about, what a server that is gone had handed out, what somebody changed by hand. It reads the whole queue.
+    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
+        self.look_after(now).await?;
+        let shared = &self.shared;
         let recent = shared.registry.recent(now);
         for endpoint in shared.queue.overdue_endpoints(&recent, now).await? {
             shared.registry.note_work(&endpoint);
@@ -141,10 +159,6 @@ impl<Q: Queue> Delivery<Q> {
                 shared.offer_on_stream(&endpoint, false, now).await?;
             }
         }
-        for endpoint in shared.registry.take_lapsed_polls(now) {
-            shared.changed(&endpoint);
-        }
-        lock(&shared.awaited).retain(|_, caller| !caller.is_closed());
         Ok(())
     }
 
@@ -165,12 +179,20 @@ impl<Q: Queue> Delivery<Q> {
 }
 
 impl<Q: Queue> Shared<Q> {
+    fn end_waits(&self, ids: impl Iterator<Item = CommandId>) {
+        let mut leases = lock(&self.leases);
+        for id in ids {
+            leases.remove(&id);
+        }
+    }
+
     pub(super) async fn commit_receipts(
         self: Arc<Self>,
         group: Vec<NewReceipt>,
     ) -> Result<Vec<()>, StoreError> {
         let received =
             self.meters.time(Commit::Receipt, group.len(), self.queue.record_receipts(&group)).await?;
+        self.end_waits(group.iter().map(|receipt| receipt.id));
         for record in &received {
             let awaited = lock(&self.awaited).remove(&record.id);
             if let (Some(awaited), Some(channel)) = (awaited, record.channel) {
@@ -188,6 +210,7 @@ impl<Q: Queue> Shared<Q> {
     ) -> Result<Vec<RecordedResult>, StoreError> {
         let recorded =
             self.meters.time(Commit::Result, group.len(), self.queue.record_results(&group)).await?;
+        self.end_waits(group.iter().map(|new| new.result.command_id));
         for outcome in &recorded {
             if let RecordedResult::Recorded(record) = outcome {
                 // Its receipt may have been overtaken.

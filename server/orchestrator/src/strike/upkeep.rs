@@ -60,8 +60,13 @@ impl Strike {
         }
     }
 
-    /// Ends what ran out, offers again what nobody has confirmed, and turns away agents that were revoked. Safe to run at any
-    /// time.
+    /// Ends what ran out, offers again what nobody has confirmed, and turns away agents that were revoked: every few seconds.
+    pub async fn look_after(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
+        self.recheck_agents(now).await?;
+        self.delivery().look_after(now).await
+    }
+
+    /// The same, with a look at the whole queue: once a minute. Safe to run at any time.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
         self.recheck_agents(now).await?;
         self.delivery().sweep(now).await

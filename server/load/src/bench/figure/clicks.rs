@@ -11,7 +11,7 @@ use voltaxe_protocol::CommandId;
 
 use crate::{
     fleet::{Step, Watch},
-    operator::{Caller, Events, Operator},
+    operator::{Events, Operator},
     report::Recorder,
 };
 
@@ -33,7 +33,7 @@ impl Watch for Arrivals {
 }
 
 pub(super) struct Clicker {
-    caller: Caller,
+    operator: Operator,
     arrivals: mpsc::UnboundedReceiver<(CommandId, Instant)>,
     told: mpsc::UnboundedReceiver<(CommandId, Instant)>,
     reader: JoinHandle<()>,
@@ -69,15 +69,16 @@ impl Clicker {
         let events = operator.events().await?;
         let (send, told) = mpsc::unbounded_channel();
         let reader = tokio::spawn(read(events, send));
-        Ok(Self { caller: operator.caller().await?, arrivals, told, reader })
+        Ok(Self { operator: operator.clone(), arrivals, told, reader })
     }
 
-    /// A bare request on the same connection, for the share that HTTP has in a click.
-    pub(super) async fn bare_requests(&mut self, count: usize) -> anyhow::Result<Recorder> {
+    /// A bare request on such a connection, for the share that HTTP has in a click.
+    pub(super) async fn bare_requests(&self, count: usize) -> anyhow::Result<Recorder> {
+        let mut caller = self.operator.caller().await?;
         let mut recorder = Recorder::default();
         for _ in 0..count {
             let began = Instant::now();
-            self.caller.get("/healthz").await?;
+            caller.get("/healthz").await?;
             recorder.record(began.elapsed());
         }
         Ok(recorder)
@@ -85,10 +86,11 @@ impl Clicker {
 
     pub(super) async fn click(&mut self, hostnames: &[&str], count: usize) -> anyhow::Result<Clicks> {
         let mut clicks = Clicks::default();
+        let mut caller = self.operator.caller().await?;
         for (number, hostname) in hostnames.iter().cycle().take(count + WARM_UP).enumerate() {
             tokio::time::sleep(PAUSE).await;
             let began = Instant::now();
-            let accepted = self.caller.order("agent_check", hostname, "bench").await?;
+            let accepted = caller.order("agent_check", hostname, "bench").await?;
             let answered = began.elapsed();
             let arrived = at_of(accepted.command_id, &mut self.arrivals, "the agent's socket").await?;
             let told = at_of(accepted.command_id, &mut self.told, "the event stream").await?;

@@ -22,13 +22,12 @@ pub(in crate::bench) async fn measure(settings: &Settings) -> anyhow::Result<Out
         .collect();
     let seconds = settings.scaled(SECONDS);
     let mut commits_seen = commits(&lab.postgres).await?;
+    let before = lab.postgres.side_by_side(CALLERS, seconds).await?;
     let mut callers = Vec::new();
     for _ in 0..CALLERS {
         callers.push(lab.operator.caller().await?);
     }
     let (callers, _, _) = press(callers, &requests, Duration::from_secs(1)).await?;
-
-    let before = lab.postgres.side_by_side(CALLERS, seconds).await?;
     let meters = Meters::read(&lab.operator).await?;
     let (_, rate, latency) = press(callers, &requests, Duration::from_secs(seconds)).await?;
     let now = Meters::read(&lab.operator).await?;

@@ -2,6 +2,8 @@
 
 mod rows;
 
+use anyhow::Context as _;
+
 use self::rows::History;
 use super::{
     Lab, Outcome, Row, Settings, Verdict,
@@ -88,9 +90,10 @@ impl Side {
     ) -> anyhow::Result<()> {
         lab.postgres.execute("CHECKPOINT").await?;
         let orders = usize::try_from(settings.scaled(ORDERS))? / ROUNDS;
-        self.clicks.merge(&clicker.click(&fleet.hostnames(), orders).await?);
+        self.clicks.merge(&clicker.click(&fleet.hostnames(), orders).await.context("single orders")?);
         let before = lab.cpu_seconds()?;
-        self.commands += throughput(fleet, &lab.operator, settings.scaled(COMMANDS)).await?.executed;
+        let pressed = throughput(fleet, &lab.operator, settings.scaled(COMMANDS)).await;
+        self.commands += pressed.context("batches")?.executed;
         self.cpu_seconds += lab.cpu_seconds()? - before;
         Ok(())
     }

@@ -84,10 +84,12 @@ pub(super) async fn check(lab: &Lab, fleet: &Fleet) -> anyhow::Result<()> {
             })
         })
         .sum();
-    let open = lab.postgres.ask("SELECT count(*) FROM pending_commands").await?;
-    let executed = lab.postgres.ask("SELECT count(*) FROM commands WHERE status = 'executed'").await?;
-    if open != "0" || executed != effects.to_string() {
-        bail!("the agents executed {effects} commands; the database has {executed} executed and {open} open");
+    let counted = lab
+        .postgres
+        .ask("SELECT count(*) FILTER (WHERE status = 'executed'), count(*) FILTER (WHERE finished_at IS NULL) FROM commands")
+        .await?;
+    if counted != format!("{effects}|0") {
+        bail!("the agents executed {effects} commands; executed and open in the database: {counted}");
     }
     Ok(())
 }

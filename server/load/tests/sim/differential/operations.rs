@@ -31,10 +31,14 @@ impl Pair {
         }
     }
 
-    /// Leaves nothing behind for the next sequence.
+    /// Compares every row, and leaves nothing behind for the next sequence.
     pub(super) async fn clear(&mut self) {
         let late = self.now + TimeDelta::days(50);
         self.expire(late, late).await;
+        for (ours, theirs) in &self.of_store {
+            let theirs = self.store.command(*theirs).await.unwrap().map(|record| self.like_model(record));
+            assert_eq!(theirs, self.model.look(|tables| tables.command(*ours)), "the row of {ours}");
+        }
         for kind in ["*", "agent_check"] {
             self.store.remove_rate_limit(kind, "sim", self.now).await.unwrap();
         }
@@ -148,9 +152,10 @@ impl Pair {
         let mut theirs = self.store.silent_endpoints(among, before).await.unwrap();
         theirs.sort();
         assert_eq!(theirs, Queue::silent_endpoints(&self.model, among, before).await.unwrap(), "silent");
-        for (ours, theirs) in &self.of_store {
-            let theirs = self.store.command(*theirs).await.unwrap().map(|record| self.like_model(record));
-            assert_eq!(theirs, self.model.look(|tables| tables.command(*ours)), "the row of {ours}");
+        for ours in self.some_ids() {
+            let theirs = self.store.command(self.of_store[&ours]).await.unwrap();
+            let theirs = theirs.map(|record| self.like_model(record));
+            assert_eq!(theirs, self.model.look(|tables| tables.command(ours)), "the row of {ours}");
         }
     }
 
@@ -245,7 +250,8 @@ impl Pair {
             self.store.set_rate_limit(kind, per_minute, burst, "sim", now).await.unwrap();
             self.model.look(|tables| tables.set_rate_limit(kind, per_minute, burst, now));
         }
-        let (kind, wanted) = (["network_isolate", "agent_check"][self.random.usize(..2)], self.random.i32(0..8));
+        let (kind, wanted) =
+            (["network_isolate", "agent_check"][self.random.usize(..2)], self.random.i32(0..8));
         let theirs = self.store.take_tokens(kind, wanted, now).await.unwrap();
         let ours = Queue::take_tokens(&self.model, kind, wanted, now).await.unwrap();
         assert_eq!(theirs, ours, "take_tokens {kind} {wanted}");
@@ -277,8 +283,7 @@ impl Pair {
 
     /// Mostly one that is not final.
     fn some_id(&mut self) -> Option<CommandId> {
-        let open: Vec<CommandId> =
-            self.model.look(|tables| tables.open().map(|record| record.id).collect());
+        let open: Vec<CommandId> = self.model.look(|tables| tables.open().map(|record| record.id).collect());
         if !open.is_empty() && self.random.u8(..6) > 0 {
             return Some(open[self.random.usize(..open.len())]);
         }

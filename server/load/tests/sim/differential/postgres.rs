@@ -29,7 +29,7 @@ pub async fn with_postgres<F: Future<Output = ()> + Send + 'static>(work: impl F
     }
 }
 
-/// Ends the Postgres when this process is killed: then its standard input closes.
+/// Ends the Postgres and removes its directory, also when this process is killed: then its standard input closes.
 struct Sweeper {
     child: Child,
     _directory: TempDir,
@@ -40,7 +40,11 @@ impl Sweeper {
         let script = r#"
             cat >/dev/null
             pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
-            if [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; then kill -INT "$pid"; fi
+            if [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; then
+              kill -INT "$pid"
+              for _ in $(seq 100); do [ -e "/proc/$pid" ] || break; sleep 0.1; done
+            fi
+            case "$1" in */voltaxe-sim-*/pg) rm -rf "${1%/pg}" ;; esac
         "#;
         let child = Command::new("sh")
             .args(["-c", script, "sweeper"])

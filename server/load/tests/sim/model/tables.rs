@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use voltaxe_protocol::{CommandId, CommandState, EndpointId, Epoch, IsolationObservation, PublicKey};
 use voltaxe_store::{
-    NewResult, StoreError,
+    StoreError,
     model::{CommandRecord, IsolationDirection},
 };
 
@@ -30,8 +30,6 @@ pub struct Tables {
     observed: BTreeMap<EndpointId, Observed>,
     keys: BTreeMap<(String, Uuid), Keyed>,
     buckets: BTreeMap<String, Bucket>,
-    /// Results that contradict the one that stands.
-    late: Vec<NewResult>,
     undo: Undo,
 }
 
@@ -103,10 +101,6 @@ impl Tables {
 
     pub fn active_key(&self, endpoint: &EndpointId) -> Option<PublicKey> {
         self.endpoints.get(endpoint).map(|endpoint| endpoint.key.clone())
-    }
-
-    pub fn late_results(&self) -> usize {
-        self.late.len()
     }
 
     /// `record_telemetry`, as far as delivery can tell.

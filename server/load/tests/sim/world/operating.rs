@@ -74,11 +74,11 @@ impl World {
         self.note(format_args!("cancel {id}"));
     }
 
-    pub(super) fn cancel_answered(&mut self, id: CommandId, outcome: Option<Result<Cancel, StrikeError>>) {
+    pub(super) fn cancel_answered(&mut self, outcome: Option<Result<Cancel, StrikeError>>) {
         match outcome {
             Some(Ok(Cancel::Cancelled(record) | Cancel::AlreadyFinal(record))) => self.saw(&record),
-            Some(Ok(Cancel::Unknown)) => panic!("command {id} is acknowledged and unknown"),
-            Some(Ok(Cancel::Requested(_)) | Err(_)) | None => {}
+            // One that is unknown is lost; the verdict says so.
+            Some(Ok(Cancel::Requested(_) | Cancel::Unknown) | Err(_)) | None => {}
         }
     }
 

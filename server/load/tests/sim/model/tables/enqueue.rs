@@ -11,15 +11,16 @@ impl Tables {
             .filter(|one| self.endpoints.contains_key(&one.endpoint_id) && !self.is_keyed(one))
             .collect();
         input.sort_by(|a, b| a.endpoint_id.cmp(&b.endpoint_id));
+        let (directed, others): (Vec<_>, Vec<_>) = input.into_iter().partition(|one| one.direction.is_some());
+        let wanted: Vec<&NewCommand> =
+            directed.into_iter().filter(|one| self.is_news(one, now)).chain(others).collect();
         let mut keys: Vec<_> =
-            input.iter().filter_map(|one| Some((&one.created_by, one.idempotency_key?))).collect();
+            wanted.iter().filter_map(|one| Some((&one.created_by, one.idempotency_key?))).collect();
         keys.sort_unstable();
         if keys.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(StoreError::Taken { constraint: "idempotency_keys_pkey".to_owned() });
         }
-        let (directed, others): (Vec<_>, Vec<_>) = input.into_iter().partition(|one| one.direction.is_some());
-        let wanted = directed.into_iter().filter(|one| self.is_news(one, now)).collect::<Vec<_>>();
-        Ok(wanted.into_iter().chain(others).map(|one| self.queue(one, now)).collect())
+        Ok(wanted.into_iter().map(|one| self.queue(one, now)).collect())
     }
 
     /// Why a command was not inserted. `None`: there is no reason any more.

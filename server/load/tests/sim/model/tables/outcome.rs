@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use voltaxe_protocol::CANCELLED;
-use voltaxe_store::{NewReceipt, NewStart, RecordedResult};
+use voltaxe_store::{NewReceipt, NewResult, NewStart, RecordedResult};
 
 use super::*;
 
@@ -80,10 +80,6 @@ impl Tables {
             Some(_) => None,
             None => Some(RecordedResult::Unknown),
         }
-    }
-
-    pub fn record_late_result(&mut self, late: &NewResult) {
-        self.late.push(late.clone());
     }
 
     fn end_by(&mut self, waiting: CommandRecord, one: &NewResult) -> CommandRecord {

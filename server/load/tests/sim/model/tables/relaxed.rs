@@ -9,7 +9,7 @@ pub(super) struct Undo {
 }
 
 pub(super) enum Before {
-    Row(Row),
+    Row(Box<Row>),
     Desired(EndpointId, Desired),
     Bucket(String, Bucket),
 }
@@ -31,7 +31,7 @@ impl Tables {
             for before in self.undo.commits.pop().into_iter().flatten().rev() {
                 match before {
                     Before::Row(row) => {
-                        self.pending.insert(row.record.id, row);
+                        self.pending.insert(row.record.id, *row);
                     }
                     Before::Desired(endpoint, desired) => {
                         self.desired.insert(endpoint, desired);
@@ -47,7 +47,9 @@ impl Tables {
 
     /// Against all promises: the newest command was never there.
     pub fn forget_newest(&mut self) {
-        self.pending.pop_last();
+        if let Some((newest, _)) = self.pending.pop_last() {
+            self.keys.retain(|_, keyed| keyed.id != newest);
+        }
     }
 
     /// Against all promises: every final command has another result.
@@ -65,7 +67,7 @@ impl Tables {
     pub(super) fn row_to_change(&mut self, id: CommandId) -> Option<&mut Row> {
         let row = self.pending.get_mut(&id)?;
         if let Some(commit) = self.undo.commits.last_mut() {
-            commit.push(Before::Row(row.clone()));
+            commit.push(Before::Row(Box::new(row.clone())));
         }
         Some(row)
     }

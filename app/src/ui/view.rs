@@ -1,0 +1,9 @@
+/// As leptos's, but erased without its wrapper: what a view is made of is in the wasm once, not once for the roots of views
+/// and once for what lies in them.
+macro_rules! view {
+    ($($view:tt)*) => {
+        $crate::ui::erased(leptos::view! { $($view)* })
+    };
+}
+
+pub(crate) use view;
