@@ -81,7 +81,7 @@ agent_outbox() { VOLTAXE_CHAOS=full cargo test -p voltaxe-sentinel --test it out
 simulation() { VOLTAXE_CHAOS=full cargo test --release -p voltaxe-load --test sim -- --nocapture --test-threads=1; }
 
 if [ "${1:-}" = short ]; then
-  run server target/release/voltaxe-load chaos --short --keep "$logs"
+  run server cargo run --quiet -p voltaxe-load -- chaos --short --keep "$logs"
   exit "$failed"
 fi
 scripts/setup.sh test

@@ -58,6 +58,13 @@ wasm_size() {
   if [ "$status" = 0 ]; then add "size of the pages' code" 1 0 0; else add "size of the pages' code" 0 1 "$status"; fi
 }
 
+server_chaos() {
+  local status=0
+  say "server chaos, in its short form"
+  scripts/chaos.sh short </dev/null || status=$?
+  if [ "$status" = 0 ]; then add "server chaos" 1 0 0; else add "server chaos" 0 1 "$status"; fi
+}
+
 browser_tests() {
   local status=0 counts
   say "browser tests"
@@ -78,8 +85,10 @@ arrows
 rust_tests
 if [ "$built" = 1 ]; then
   wasm_size
+  server_chaos
   browser_tests
 else
+  add "server chaos" 0 1 1
   add "size of the pages' code" 0 1 1
   add "browser tests" 0 1 1
 fi

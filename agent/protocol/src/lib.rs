@@ -15,8 +15,8 @@ mod stream;
 mod telemetry;
 
 pub use command::{
-    AgentCheck, AgentCheckOutcome, CANCELLED, Cancellation, Command, CommandOrder, CommandResult, CommandState,
-    IsolationOutcome, NetworkIsolate, NetworkRestore,
+    AgentCheck, AgentCheckOutcome, CANCELLED, Cancellation, Command, CommandOrder, CommandResult,
+    CommandState, IsolationOutcome, NetworkIsolate, NetworkRestore,
 };
 pub use enrolment::{
     EnrolRequest, EnrolResponse, EnrolString, EnrolStringError, EnrolmentGrant, EnrolmentProof,

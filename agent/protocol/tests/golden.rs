@@ -6,9 +6,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use voltaxe_protocol::{
-    AgentFrame, Cancellation, CommandOrder, CommandResult, CommandState, DirectAnswer, DirectOffer, EnrolRequest,
-    EnrolmentGrant, HelloClaims, IsolationOutcome, ObservedIsolation, PollResponse, Problem, ReceiptClaims,
-    RefusalReason, ServerFrame, Telemetry,
+    AgentFrame, Cancellation, CommandOrder, CommandResult, CommandState, DirectAnswer, DirectOffer,
+    EnrolRequest, EnrolmentGrant, HelloClaims, IsolationOutcome, ObservedIsolation, PollResponse, Problem,
+    ReceiptClaims, RefusalReason, ServerFrame, Telemetry,
 };
 
 fn golden<T: Serialize + DeserializeOwned>(fixture: &str) -> T {

@@ -144,9 +144,11 @@ impl Core {
             Waiting::Order(id) | Waiting::Start(id) => self.fail_unjournaled(now, id, error),
             Waiting::End(id) => {
                 error!(command_id = id.0, "The command's end cannot be written down: {error}");
-                let is_told = !matches!(self.ledger.get(id).map(|entry| entry.phase()), Some(Phase::Ending { .. }));
+                let is_told =
+                    !matches!(self.ledger.get(id).map(|entry| entry.phase()), Some(Phase::Ending { .. }));
                 if !is_told && self.link.is_live() {
-                    let reason = format!("command {id} was not carried out, and that cannot be written down: {error}");
+                    let reason =
+                        format!("command {id} was not carried out, and that cannot be written down: {error}");
                     self.effects.push_back(Effect::Send(AgentFrame::Rejected { reason }));
                 }
             }

@@ -212,7 +212,9 @@ impl Sim {
                 Effect::Append { batch, records, urgency } => {
                     let outcome = match (&self.disk, urgency) {
                         // The reserve.
-                        (Err(JournalError::DiskFull), Urgency::Essential | Urgency::Refusal) => Ok(self.usage),
+                        (Err(JournalError::DiskFull), Urgency::Essential | Urgency::Refusal) => {
+                            Ok(self.usage)
+                        }
                         (disk, _) => disk.clone().map(|()| self.usage),
                     };
                     if outcome.is_ok() {

@@ -254,10 +254,7 @@ impl<Q: Queue> Delivery<Q> {
 }
 
 impl<Q: Queue> Shared<Q> {
-    async fn commit_enqueues(
-        self: Arc<Self>,
-        arrivals: Vec<Arrival>,
-    ) -> Result<Vec<Enqueued>, StoreError> {
+    async fn commit_enqueues(self: Arc<Self>, arrivals: Vec<Arrival>) -> Result<Vec<Enqueued>, StoreError> {
         let Some(now) = arrivals.iter().map(|arrival| arrival.now).max() else { return Ok(Vec::new()) };
         let (mut group, came): (Vec<NewCommand>, Vec<Instant>) =
             arrivals.into_iter().map(|arrival| (arrival.new, arrival.at)).unzip();
