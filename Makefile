@@ -28,8 +28,8 @@ e2e: ## only the browser tests: make e2e [ARGS='-g isolate']
 	@scripts/build.sh
 	@scripts/e2e.sh $(ARGS)
 
-bench: ## delivery's figures and the click, beside floors of the same disk and machine, about 25 minutes
-	@scripts/bench.sh
+bench: ## delivery's figures and the click, beside floors of the same run, about 25 minutes (ARGS='click polls': only these)
+	@scripts/bench.sh $(ARGS)
 
 chaos: ## kill, cut, fill and replay everything that can be, about 15 minutes; prints a table
 	@scripts/chaos.sh

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use voltaxe_server::{admin, cli, config::Config, serve};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = cli::Args::parse();
     // Rendering a page can block on itself with fewer than four workers.

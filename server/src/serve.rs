@@ -15,6 +15,7 @@ use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsConfig};
 use leptos::config::LeptosOptions;
 use secrecy::ExposeSecret as _;
 use tokio::{
+    net::TcpSocket,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
@@ -94,7 +95,7 @@ async fn run_on(
     let strike = Strike::new(store.clone(), key, strike_config(config), caller, clock::now());
     let state = AppState {
         operators: Operators::new(store),
-        leptos: leptos_options(config),
+        leptos: Arc::new(leptos_options(config)),
         nonces: Arc::new(nonces),
         places: Places::default(),
         behind_proxy: config.behind_proxy,
@@ -224,12 +225,19 @@ fn start_log(format: LogFormat) {
     };
 }
 
+/// Connections that wait to be accepted: a fleet comes back at once after a restart.
+const BACKLOG: u32 = 4096;
+
 fn bind(address: &SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).with_context(|| {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(*address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    listen().with_context(|| {
         format!("cannot listen on {address}; is it in use? Choose another with --listen or --agent-listen")
-    })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    })
 }
 
 async fn load_tls(tls: &Tls) -> anyhow::Result<RustlsConfig> {

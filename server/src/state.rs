@@ -26,7 +26,8 @@ const WATCHERS: usize = 1_000;
 pub struct AppState {
     pub strike: Strike,
     pub operators: Operators,
-    pub leptos: LeptosOptions,
+    /// Shared: every request clones the state more than once.
+    pub leptos: Arc<LeptosOptions>,
     pub nonces: Arc<Nonces>,
     pub places: Places,
     /// Whether requests come through a proxy, so that their address is the proxy's.

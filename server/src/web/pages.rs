@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use leptos::prelude::provide_context;
+use leptos::{config::LeptosOptions, prelude::provide_context};
 use voltaxe_app::{
     api::{Access, SERVER_FUNCTIONS, caller::Caller},
     error::ApiError as PageError,
@@ -23,7 +23,7 @@ pub async fn page(State(state): State<AppState>, request: Request) -> Response {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
-    let options = state.leptos.clone();
+    let options = LeptosOptions::clone(&state.leptos);
     let render = leptos_axum::render_app_async_with_context(
         move || {
             provide_context(caller.clone());

@@ -142,7 +142,7 @@ impl Start {
             .arg(format!("unix_socket_directories={}", self.place.socket_directory().display()))
             .args(["-c", "unix_socket_permissions=0700"])
             .args(["-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on"])
-            .args(["-c", "max_connections=60", "-c", "shared_buffers=512MB"])
+            .args(["-c", "max_connections=120", "-c", "shared_buffers=512MB"])
             // Fewer checkpoints: after each one every page that is touched goes into the log whole once more.
             .args(["-c", "max_wal_size=4GB", "-c", "checkpoint_timeout=15min", "-c", "wal_compression=on"])
             // The queue's table lives from being cleaned often.
