@@ -1,5 +1,6 @@
 //! Reads the JSON that this server writes. As `serde_json` does, but without what the page has no use for: fractions,
-//! structures written as arrays, and words for what is wrong. Each of them is in the code of every type that is read.
+//! structures written as arrays, and words for what is wrong. Those are in the code of every type that is read: without
+//! them the wasm is 75 kB smaller before compression.
 
 use std::fmt;
 

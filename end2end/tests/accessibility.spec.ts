@@ -81,7 +81,7 @@ test("the pages and dialogs of delivery", async ({ page, lab }) => {
   await ui.dialog.getByLabel("Command").selectOption("Check");
   await ui.dialog.getByRole("button", { name: "Create schedule" }).click();
   const nightly = page.getByRole("table", { name: "Waiting" }).getByRole("row").filter({ hasText: "every night of the week" });
-  await expect(nightly).toContainText("Check db-01");
+  await expect(nightly).toContainText("Check db-01, web-01, web-02");
   await expectAccessible(page, "schedules");
   await nightly.getByRole("button", { name: /^Cancel / }).click();
   await expect(nightly).toHaveCount(0);

@@ -104,13 +104,13 @@ test("all commands are on one page, and new ones come on top", async ({ page, la
 test("older commands are loaded when they are asked for", async ({ page, lab }) => {
   for (let made = 0; made < 55; made++) {
     const answer = await page.request.post("/api/commands", {
-      data: { command: "agent_check", hostname: "web-01", reason: `number ${made} of many` },
+      data: { command: "agent_check", hostname: "db-01", reason: `number ${made} of many` },
       headers: { Origin: lab.url },
     });
     expect(answer.ok(), await answer.text()).toBe(true);
   }
   const ui = new Console(page);
-  await ui.open("web-01");
+  await ui.open("db-01");
   await expect(ui.commands).toHaveCount(50);
   await page.getByRole("button", { name: "Load older commands" }).click();
   await expect(ui.commands.filter({ hasText: "number 0 of many" })).toBeVisible();

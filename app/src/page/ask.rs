@@ -4,22 +4,24 @@ use leptos::prelude::*;
 
 use super::problem;
 use crate::{
+    clock::mounted,
     error::ApiError,
-    ui::{dom::spawn, maybe, text, view},
+    ui::{dom::spawn, maybe, view},
 };
 
 /// What a press asks of the server.
 pub type Asked = Pin<Box<dyn Future<Output = Result<(), ApiError>>>>;
 
-/// A button that asks the server for something, once at a time, and says why it was refused.
+/// A button that asks the server for something, once at a time, and shows why the server refused.
 #[component]
 pub fn Ask(
-    #[prop(into)] name: Signal<String>,
+    #[prop(into)] name: String,
     #[prop(default = "button button--small")] class: &'static str,
     /// Whether this operator may; why not is said beside it.
     may: bool,
     ask: Callback<(), Asked>,
 ) -> impl IntoView {
+    let mounted = mounted();
     let (error, busy) = (RwSignal::new(None::<ApiError>), RwSignal::new(false));
     let press = move |_| {
         if !may || busy.get_untracked() {
@@ -37,16 +39,17 @@ pub fn Ask(
     };
     view! {
         <button
-            class=class type="button" on:click=press
+            class=class type="button" on:click=press disabled=move || !mounted.get()
             aria-disabled=move || (!may || busy.get()).then_some("true")
         >
-            {text(move || name.get())}
+            {name}
         </button>
         {problem(error)}
     }
 }
 
-/// Loads the next part of a list: given where it begins, it puts the rows into the page and answers where the next begins.
+/// Loads the next part of a list: given where it begins, it puts the rows into the page and answers where the one after it
+/// begins.
 pub type Load = Callback<i64, Pin<Box<dyn Future<Output = Result<Option<i64>, ApiError>>>>>;
 
 /// A button below a list, for as long as there is more of it.
@@ -65,7 +68,7 @@ pub fn More(name: &'static str, next: RwSignal<Option<i64>>, load: Load) -> impl
     let has_more = Memo::new(move |_| next.read().is_some());
     maybe(move || {
         has_more.get().then(|| {
-            view! { <p class="more"><Ask name=name.to_owned() class="button" may=true ask/></p> }
+            view! { <p class="more"><Ask name class="button" may=true ask/></p> }
         })
     })
 }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::{
     live::{Change, Live, Mark},
-    model::Command,
+    model::{Command, State},
     ui::{
         Item, Moment, StateBadge, cell,
         dom::{Gathered, effect},
@@ -32,7 +32,8 @@ pub fn follow(commands: RwSignal<Vec<Command>>, older: RwSignal<Option<i64>>, ma
     let waiting = StoredValue::new(Vec::<Command>::new());
     let draw = Gathered::new(Duration::from_millis(200), move || {
         let changed = waiting.try_update_value(std::mem::take).unwrap_or_default();
-        commands.try_update(|commands| lay(commands, changed, adds));
+        let older_than = older.try_get_untracked().flatten();
+        commands.try_update(|commands| lay(commands, changed, adds, older_than));
         if commands.try_with_untracked(Vec::len) == Some(MOST) {
             older.try_set(commands.with_untracked(|commands| commands.last().map(|last| last.id)));
         }
@@ -47,11 +48,12 @@ pub fn follow(commands: RwSignal<Vec<Command>>, older: RwSignal<Option<i64>>, ma
     });
 }
 
-fn lay(commands: &mut Vec<Command>, changed: Vec<Command>, adds: bool) {
+/// What is older than `older` has not been loaded yet, and comes with the rest.
+fn lay(commands: &mut Vec<Command>, changed: Vec<Command>, adds: bool, older: Option<i64>) {
     for new in changed {
         if let Some(known) = commands.iter_mut().find(|known| known.id == new.id) {
             *known = new;
-        } else if adds {
+        } else if adds && older.is_none_or(|older| new.id > older) {
             let place = commands.partition_point(|known| known.id > new.id);
             commands.insert(place, new);
             commands.truncate(MOST);
@@ -65,9 +67,14 @@ fn version(command: &Command) -> String {
 }
 
 fn line(command: &Command) -> AnyView {
-    let head = view! { {command.title().to_owned()} " " <span class="entry__id mono">{format!("#{}", command.id)}</span> };
-    let host = view! { <a class="row__host" href=format!("/endpoints/{}", command.endpoint_id)>{command.hostname.clone()}</a> };
-    let why = command.message.clone().unwrap_or_else(|| command.reason.clone());
+    let id = format!("#{}", command.id);
+    let head = view! { {command.title().to_owned()} " " <span class="entry__id mono">{id}</span> };
+    let page = format!("/endpoints/{}", command.endpoint_id);
+    let host = view! { <a class="row__host" href=page>{command.hostname.clone()}</a> };
+    let why = match &command.message {
+        Some(message) if command.state == State::Failed => format!("{} · {message}", command.reason),
+        Some(_) | None => command.reason.clone(),
+    };
     row(
         head.into_any(),
         vec![
@@ -84,7 +91,7 @@ fn line(command: &Command) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{State, command::tests::command};
+    use crate::model::command::tests::command;
 
     fn ids(commands: &[Command]) -> Vec<i64> {
         commands.iter().map(|command| command.id).collect()
@@ -99,17 +106,26 @@ mod tests {
         let mut shown = vec![numbered(9, State::Pending), numbered(7, State::Pending)];
         let changed =
             || vec![numbered(7, State::Executed), numbered(10, State::Pending), numbered(8, State::Pending)];
-        lay(&mut shown, changed(), false);
+        lay(&mut shown, changed(), false, None);
         assert_eq!(ids(&shown), [9, 7]);
         assert_eq!(shown[1].state, State::Executed);
-        lay(&mut shown, changed(), true);
+        lay(&mut shown, changed(), true, Some(7));
         assert_eq!(ids(&shown), [10, 9, 8, 7]);
+    }
+
+    #[test]
+    fn what_is_not_loaded_yet_is_not_put_below_a_gap() {
+        let mut shown = vec![numbered(9, State::Pending)];
+        lay(&mut shown, vec![numbered(3, State::Executed)], true, Some(9));
+        assert_eq!(ids(&shown), [9]);
+        lay(&mut shown, vec![numbered(3, State::Executed)], true, None);
+        assert_eq!(ids(&shown), [9, 3]);
     }
 
     #[test]
     fn a_storm_does_not_make_the_list_longer_than_it_may_be() {
         let mut shown = Vec::new();
-        lay(&mut shown, (0..2_000).map(|id| numbered(id, State::Pending)).collect(), true);
+        lay(&mut shown, (0..2_000).map(|id| numbered(id, State::Pending)).collect(), true, None);
         assert_eq!(shown.len(), MOST);
         assert_eq!(shown[0].id, 1_999);
     }

@@ -164,16 +164,18 @@ fn may_end_by_itself(host: Host) -> bool {
 fn apply(host: Host, id: &str, change: Change) -> bool {
     match change {
         Change::Endpoint(new) if new.id == id => _ = host.endpoint.try_set(*new),
-        Change::Command(new) if new.endpoint_id == id => put(host.commands, *new),
+        Change::Command(new) if new.endpoint_id == id => put(host.commands, host.older, *new),
         Change::Endpoint(_) | Change::Command(_) | Change::Reset => return false,
     }
     true
 }
 
-/// Newest first.
-fn put(commands: RwSignal<Vec<Command>>, new: Command) {
+/// Newest first. What is older than what was loaded comes with the rest.
+fn put(commands: RwSignal<Vec<Command>>, older: RwSignal<Option<i64>>, new: Command) {
+    let older = older.try_get_untracked().flatten();
     commands.try_update(|commands| match commands.iter_mut().find(|command| command.id == new.id) {
         Some(known) => *known = new,
+        None if older.is_some_and(|older| new.id < older) => {}
         None => {
             let place = commands.partition_point(|command| command.id > new.id);
             commands.insert(place, new);

@@ -20,6 +20,7 @@ use crate::{
 
 /// Characters.
 const REASON: std::ops::RangeInclusive<usize> = 3..=500;
+/// That of a time comes first.
 const FIELDS: &Fields = &[
     ("not_before", "order-later"),
     ("auto_restore_after_seconds", "order-release"),
@@ -107,7 +108,9 @@ pub fn OrderDialog(
                 <div class="form form--row dialog__options">
                     <div class="field field--grow dialog__release">
                         <label for="order-release">"Release automatically after"</label>
-                        <select class="select" id="order-release" aria-describedby="order-release-problem order-release-about">
+                        <select
+                            class="select" id="order-release" aria-describedby="order-release-problem order-release-about"
+                        >
                             <option value="" selected>"Never"</option>
                             <option value="3600">"1 h"</option>
                             <option value="14400">"4 h"</option>
@@ -136,7 +139,7 @@ pub fn OrderDialog(
                     <button class="button" type="button" on:click=move |_| draft.set(None)>"Keep as it is"</button>
                     <button
                         type="submit" aria-disabled=move || busy.get().then_some("true")
-                        class=move || format!("button button--{}", shown.read().as_ref().map_or("", |draft| draft.order.tone()))
+                        class=move || format!("button button--{}", shown.read().as_ref().map_or("", Draft::tone))
                     >
                         {words(|draft| format!("{} {}", draft.order.verb(), draft.target.words()))}
                     </button>

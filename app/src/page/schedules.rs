@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api,
-    clock::Clock,
+    clock::{Clock, mounted},
     live::Mark,
     model::{
         Millis, Schedule, SchedulesPage,
@@ -99,7 +99,7 @@ fn Loaded(page: SchedulesPage) -> impl IntoView {
     let lists = Lists::new();
     lists.put(page);
     keep_fresh(lists);
-    let session = session();
+    let (session, mounted) = (session(), mounted());
     let (may_create, refusal) = (session.check.yes, session.refusal(session.check));
     let open = RwSignal::new(false);
     let create = move |_| {
@@ -112,7 +112,7 @@ fn Loaded(page: SchedulesPage) -> impl IntoView {
         <div class="head">
             <h1>"Schedules"</h1>
             <button
-                class="button button--primary head__action" type="button" on:click=create
+                class="button button--primary head__action" type="button" on:click=create disabled=move || !mounted.get()
                 aria-disabled=(!may_create).then_some("true")
             >
                 "New schedule"

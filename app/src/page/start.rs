@@ -14,7 +14,7 @@ use crate::{
     ui::{loaded, view},
 };
 
-/// One type for all pages: the machinery that waits for it is in the wasm once, instead of 2 kB brotli a page.
+/// One type for all pages, so that what waits for it is in the wasm once.
 #[derive(Clone, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Start {

@@ -144,7 +144,7 @@ impl Start {
             .args(["-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on"])
             .args(["-c", "max_connections=120", "-c", "shared_buffers=512MB"])
             // Fewer checkpoints: after each one every page that is touched goes into the log whole once more.
-            .args(["-c", "max_wal_size=4GB", "-c", "checkpoint_timeout=15min", "-c", "wal_compression=on"])
+            .args(["-c", "max_wal_size=4GB", "-c", "checkpoint_timeout=15min"])
             // The queue's table lives from being cleaned often.
             .args(["-c", "autovacuum_naptime=15s"])
             .args(["-c", "log_timezone=UTC", "-c", "timezone=UTC"])

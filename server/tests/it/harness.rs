@@ -91,7 +91,9 @@ impl TestServer {
         let state = AppState {
             strike: strike.clone(),
             operators: operators.clone(),
-            leptos: Arc::new(LeptosOptions::builder().output_name("voltaxe").site_root("target/site").build()),
+            leptos: Arc::new(
+                LeptosOptions::builder().output_name("voltaxe").site_root("target/site").build(),
+            ),
             nonces: Arc::default(),
             places: Places::default(),
             behind_proxy: false,

@@ -87,6 +87,8 @@ impl Schedule {
     /// `names`: of its first endpoints; one that has no name any more goes by its id.
     pub(crate) fn named(record: &ScheduleRecord, names: &BTreeMap<EndpointId, String>) -> Self {
         let name = |id: &EndpointId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
+        let mut hosts: Vec<_> = record.endpoint_ids.iter().take(Self::NAMED).map(name).collect();
+        hosts.sort();
         Self {
             id: record.id.to_string(),
             kind: match record.kind {
@@ -101,7 +103,7 @@ impl Schedule {
             },
             command: record.command.clone(),
             reason: record.reason.clone(),
-            hosts: record.endpoint_ids.iter().take(Self::NAMED).map(name).collect(),
+            hosts,
             host_count: record.endpoint_ids.len(),
             created_by: record.created_by.clone(),
             created_at: millis(record.created_at),

@@ -2,6 +2,7 @@ use leptos::prelude::*;
 
 use crate::{
     api,
+    clock::mounted,
     model::{Order, Progress, State},
     page::{
         ask::{Ask, Asked},
@@ -26,7 +27,8 @@ pub fn ProgressPanel(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>
             <ul class="progress__counts">{part(move || counts(&progress.read()))}</ul>
             {(existing > 0)
                 .then(|| {
-                    view! { <p class="muted">{format!("{existing} more needed no command: their last order was the same.")}</p> }
+                    let words = format!("{existing} more needed no command: their last order was the same.");
+                    view! { <p class="muted">{words}</p> }
                 })}
             <Actions progress draft/>
         </section>
@@ -35,7 +37,7 @@ pub fn ProgressPanel(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>
 
 #[component]
 fn Actions(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>>) -> impl IntoView {
-    let session = session();
+    let (session, mounted) = (session(), mounted());
     let (may_cancel, may_undo) = (session.cancel.yes, session.restore.yes);
     let refusal = session.refusal(session.cancel).or(session.refusal(session.restore));
     let is_open = Memo::new(move |_| {
@@ -58,20 +60,22 @@ fn Actions(progress: RwSignal<Progress>, draft: RwSignal<Option<Draft>>) -> impl
             }) as Asked
         })
     };
-    let undo = move |_| {
+    let undo = Callback::new(move |()| {
         if may_undo {
             draft.set(Some(Draft::new(Order::Restore, Target::Undo(id.clone()), String::new())));
         }
-    };
-    let undo = StoredValue::new(undo);
+    });
     view! {
         <div class="asks">
             {maybe(move || {
-                is_open.get().then(|| view! { <Ask name="Cancel the rest".to_owned() class="button" may=may_cancel ask=cancel/> })
+                is_open.get().then(|| {
+                    view! { <Ask name="Cancel the rest" class="button" may=may_cancel ask=cancel/> }
+                })
             })}
             {maybe(move || was_isolated.get().then(|| view! {
                 <button
-                    class="button" type="button" on:click=move |event| undo.with_value(|undo| undo(event))
+                    class="button" type="button" disabled=move || !mounted.get()
+                    on:click=move |_| undo.run(())
                     aria-disabled=(!may_undo).then_some("true")
                 >
                     "Undo…"
@@ -93,7 +97,9 @@ fn bar(progress: &Progress) -> AnyView {
         }
     });
     view! {
-        <svg class="progress__bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" focusable="false">
+        <svg
+            class="progress__bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" focusable="false"
+        >
             {all(parts)}
         </svg>
     }

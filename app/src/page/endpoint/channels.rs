@@ -65,7 +65,7 @@ fn CheckDelivery(endpoint: Signal<Endpoint>) -> impl IntoView {
     });
     view! {
         <div class="asks">
-            <Ask name="Check delivery".to_owned() may=session.check.yes ask/>
+            <Ask name="Check delivery" may=session.check.yes ask/>
             {session.refusal(session.check).map(|refusal| view! { <span class="muted">{refusal}</span> })}
         </div>
         <p class="isolation__answer" role="status">{text(move || answer.get())}</p>

@@ -28,9 +28,9 @@ pub fn RollbackNotice(rollback: RwSignal<Option<Rollback>>) -> impl IntoView {
                 <div class="rollback" role="group" aria-label="Automatic release">
                     <p class="rollback__words"><Icon shape=Shape::Clock/><b>{text(words)}</b></p>
                     <div class="asks">
-                        <Ask name="Extend by 1 h".to_owned() may=session.isolate.yes ask=extend(rollback, 1)/>
-                        <Ask name="Extend by 4 h".to_owned() may=session.isolate.yes ask=extend(rollback, 4)/>
-                        <Ask name="Stay isolated".to_owned() may=session.cancel.yes ask=cancel(rollback)/>
+                        <Ask name="Extend by 1 h" may=session.isolate.yes ask=extend(rollback, 1)/>
+                        <Ask name="Extend by 4 h" may=session.isolate.yes ask=extend(rollback, 4)/>
+                        <Ask name="Stay isolated" may=session.cancel.yes ask=cancel(rollback)/>
                     </div>
                     {refusal.map(|refusal| view! { <p class="muted">{refusal}</p> })}
                 </div>

@@ -32,7 +32,7 @@ pub fn Timeline(
     let entries = move || {
         let entry = |command: Command| {
             Item::new(version(&command), move || {
-                view! { <Entry command=command.clone() commands/> }
+                view! { <Entry command=command.clone() commands older/> }
             })
         };
         commands.get().into_iter().map(entry).collect()
@@ -59,13 +59,15 @@ fn version(command: &Command) -> String {
 }
 
 #[component]
-fn Entry(command: Command, commands: RwSignal<Vec<Command>>) -> impl IntoView {
+fn Entry(command: Command, commands: RwSignal<Vec<Command>>, older: RwSignal<Option<i64>>) -> impl IntoView {
     let id = command.id;
     let title_id = format!("command-{id}");
     view! {
         <li class="entry" aria-labelledby=title_id.clone()>
             <div class="entry__head">
-                <h3 id=title_id.clone()>{command.title().to_owned()} " " <span class="entry__id mono">{format!("#{id}")}</span></h3>
+                <h3 id=title_id.clone()>
+                    {command.title().to_owned()} " " <span class="entry__id mono">{format!("#{id}")}</span>
+                </h3>
                 <StateBadge state=command.state/>
                 <span class="entry__details">{command.details()}</span>
                 {command.batch_id.as_ref().map(|id| view! { <a href=format!("/batches/{id}")>"Batch"</a> })}
@@ -80,13 +82,18 @@ fn Entry(command: Command, commands: RwSignal<Vec<Command>>) -> impl IntoView {
             {command.recall_answer().map(|answer| view! { <p>{answer}</p> })}
             {(command.state == State::Pending)
                 .then(|| view! { <p class="entry__expires muted">"Expires at " <Moment at=command.expires_at relative=false/></p> })}
-            {command.recall().map(|recall| view! { <Cancel id recall commands/> })}
+            {command.recall().map(|recall| view! { <Cancel id recall commands older/> })}
         </li>
     }
 }
 
 #[component]
-fn Cancel(id: i64, recall: Recall, commands: RwSignal<Vec<Command>>) -> impl IntoView {
+fn Cancel(
+    id: i64,
+    recall: Recall,
+    commands: RwSignal<Vec<Command>>,
+    older: RwSignal<Option<i64>>,
+) -> impl IntoView {
     let session = session();
     let refusal = session.refusal(session.cancel);
     let (name, about) = match recall {
@@ -98,7 +105,7 @@ fn Cancel(id: i64, recall: Recall, commands: RwSignal<Vec<Command>>) -> impl Int
     };
     let ask = Callback::new(move |()| {
         Box::pin(async move {
-            put(commands, api::cancel_command(id).await?);
+            put(commands, older, api::cancel_command(id).await?);
             Ok(())
         }) as Asked
     });

@@ -2,12 +2,14 @@ use leptos::prelude::*;
 
 use super::fleet::Entry;
 use crate::{
+    clock::mounted,
     model::Endpoint,
     ui::{Ago, ConnectionBadge, IsolationBadge, view},
 };
 
 #[component]
 pub fn Row(entry: Entry) -> impl IntoView {
+    let mounted = mounted();
     let endpoint = RwSignal::from(entry.endpoint.clone());
     let ticked = RwSignal::from(entry.ticked.clone());
     let is_selectable = Memo::new(move |_| entry.is_selectable());
@@ -18,7 +20,7 @@ pub fn Row(entry: Entry) -> impl IntoView {
         <tr class="row" role="row">
             <td role="cell" class="row__tick">
                 <input
-                    class="tick" type="checkbox" disabled=move || !is_selectable.get()
+                    class="tick" type="checkbox" disabled=move || !mounted.get() || !is_selectable.get()
                     aria-label=move || endpoint.with(|endpoint| format!("Select {}", endpoint.hostname))
                     prop:checked=move || ticked.get() on:change=move |event| ticked.set(event_target_checked(&event))
                 />

@@ -2,6 +2,7 @@ use leptos::prelude::*;
 
 use super::fleet::{Fleet, Part};
 use crate::{
+    clock::mounted,
     model::Order,
     page::{
         order_dialog::{Draft, Target},
@@ -18,6 +19,7 @@ pub fn SelectionBar(
     show: RwSignal<Part>,
     draft: RwSignal<Option<Draft>>,
 ) -> impl IntoView {
+    let mounted = mounted();
     let session = StoredValue::new(session());
     let count = Memo::new(move |_| fleet.selected().len());
     let button = move |order: Order| {
@@ -42,13 +44,16 @@ pub fn SelectionBar(
         }
     };
     let refusal = session.with_value(|session| session.refusal(session.isolate));
+    let select_shown = move |event| {
+        fleet.select_matching(&filter.read_untracked(), show.get_untracked(), event_target_checked(&event));
+    };
     let all_shown = move || fleet.all_are_selected(&filter.read(), show.get());
     view! {
         <div class="selection" role="group" aria-label="Selected endpoints">
             <label class="selection__all">
                 <input
-                    class="tick" type="checkbox" prop:checked=all_shown
-                    on:change=move |event| fleet.select_matching(&filter.read_untracked(), show.get_untracked(), event_target_checked(&event))
+                    class="tick" type="checkbox" disabled=move || !mounted.get() prop:checked=all_shown
+                    on:change=select_shown
                 />
                 "Select all shown"
             </label>

@@ -92,6 +92,10 @@ impl Draft {
 }
 
 impl Draft {
+    pub fn tone(&self) -> &'static str {
+        self.order.tone()
+    }
+
     /// The class of a form that shows what goes with the order.
     pub fn offers(&self) -> &'static str {
         match (&self.target, self.order) {
