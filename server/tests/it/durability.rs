@@ -13,11 +13,16 @@ use crate::harness::{
     until,
 };
 
-fn kill(directory: &Path) {
-    let pid_file = std::fs::read_to_string(directory.join("data/postmaster.pid")).unwrap();
-    let pid = pid_file.lines().next().unwrap();
-    let status = std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap();
-    assert!(status.success());
+/// Kills the postmaster; when the one before it is dead and not followed yet, the one that follows.
+async fn kill(directory: &Path) {
+    until("a postmaster to kill", async || {
+        let pid_file = std::fs::read_to_string(directory.join("data/postmaster.pid")).ok()?;
+        let pid = pid_file.lines().next()?;
+        let mut kill = std::process::Command::new("kill");
+        kill.args(["-KILL", pid]).stderr(std::process::Stdio::null());
+        kill.status().unwrap().success().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,7 +39,7 @@ async fn the_server_answers_503_meanwhile_recovers_by_itself_and_loses_nothing_i
     let mut acknowledged = Vec::new();
     for (n, name) in names.iter().enumerate() {
         if n % 3 == 2 {
-            kill(&directory);
+            kill(&directory).await;
         }
         let id = until("the server to take commands again", async || {
             let answer = server.post("/api/isolate", &who, &json!({ "hostname": name })).await;
@@ -55,7 +60,7 @@ async fn the_server_answers_503_meanwhile_recovers_by_itself_and_loses_nothing_i
         (server.get("/readyz", &As::default()).await.status == 200).then_some(())
     })
     .await;
-    kill(&directory);
+    kill(&directory).await;
     until("the commands", async || {
         match server.store.command(voltaxe_protocol::CommandId(acknowledged[0])).await {
             Ok(found) => Some(found.expect("it was acknowledged")),
