@@ -5,6 +5,8 @@ pub mod commands;
 pub mod limits;
 pub mod schedules;
 
+use std::str::FromStr;
+
 use axum::{
     Json,
     extract::State,
@@ -47,6 +49,11 @@ fn order_of(kind: &str) -> Result<Order, ApiError> {
         let known = Order::ALL.map(Order::kind).join(", ");
         ApiError::invalid("command", format!("must be one of {known}"))
     })
+}
+
+/// An id in a path; `form` says what it looks like.
+fn parse_id<T: FromStr>(text: &str, form: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| ApiError::invalid("id", format!("is not valid: {form}")))
 }
 
 /// 202 with where to look.

@@ -171,8 +171,11 @@ impl<Q: Queue> Delivery<Q> {
     ) -> Result<(), StrikeError> {
         let recent = self.shared.registry.recent(now);
         for endpoint in self.shared.queue.silent_endpoints(&recent, delivered_before).await? {
+            // One that polls is asked in the answer to its next poll.
             self.shared.registry.note_work(&endpoint);
-            self.ask_on_stream(&endpoint).await?;
+            if self.shared.registry.has_stream(&endpoint) {
+                self.ask_on_stream(&endpoint).await?;
+            }
         }
         Ok(())
     }

@@ -133,7 +133,7 @@ pub async fn undo(
 }
 
 fn parse_id(text: &str) -> Result<BatchId, ApiError> {
-    text.parse().map_err(|_| ApiError::invalid("id", "is not valid: a batch's id is a UUID"))
+    super::parse_id(text, "a batch's id is a UUID")
 }
 
 fn progress_json(progress: &BatchProgress) -> Value {

@@ -166,5 +166,5 @@ fn accepted_json(accepted: &Accepted) -> Value {
 }
 
 fn parse_id(text: &str) -> Result<CommandId, ApiError> {
-    text.parse().map_err(|error| ApiError::invalid("id", format!("is not valid: {error}")))
+    super::parse_id(text, "a command id is a whole number")
 }

@@ -128,7 +128,7 @@ pub async fn extend(
 }
 
 fn parse_id(text: &str) -> Result<ScheduleId, ApiError> {
-    text.parse().map_err(|_| ApiError::invalid("id", "is not valid: a schedule's id is a UUID"))
+    super::parse_id(text, "a schedule's id is a UUID")
 }
 
 pub(super) fn schedule_json(schedule: &ScheduleRecord) -> Value {
