@@ -242,6 +242,11 @@ impl EventLoop<'_> {
             Effect::Run { id, action: Command::NetworkIsolate(_) } => self.control(id, Control::Isolate),
             Effect::Run { id, action: Command::NetworkRestore(_) } => self.control(id, Control::Restore),
             Effect::Run { id, action: Command::AgentCheck(_) } => self.check(id),
+            Effect::Run { id, action } => {
+                let message = format!("This agent does not carry out {} yet; update it.", action.kind());
+                let outcome = ActionOutcome { success: false, message, data: None };
+                let _ = events.send(Event::ActionDone(id, outcome));
+            }
             Effect::Send(frame) => {
                 if let Some(stream) = &self.stream {
                     stream.send(frame);

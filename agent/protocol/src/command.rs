@@ -5,13 +5,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CommandId, EndpointId, Epoch, IsolationObservation};
 
+mod forensics;
+mod isolation;
+mod process;
+
+pub use forensics::{
+    CollectForensics, CollectionError, CollectionOutcome, EvidenceClaims, EvidenceLimits, ForensicsProfile,
+    LARGEST_EVIDENCE_CHUNK_BYTES, Manifest, ManifestEntry,
+};
+pub use isolation::{
+    Direction, Exception, ExceptionError, IsolationChange, IsolationOutcome, IsolationPreview,
+    IsolationPreviewOutcome, MOST_EXCEPTIONS, NetworkIsolate, NetworkRestore, PreflightKind,
+    PreflightWarning, Protocol, Session, check_exceptions,
+};
+pub use process::{
+    KillProcess, ListProcesses, Process, ProcessEffect, ProcessId, ProcessList, ProcessOutcome,
+    ProcessTarget, ProcessVerdict, ResumeProcess, SuspendProcess,
+};
+
 /// What an agent can be told to do. The enum is the whitelist: a kind that is not here is refused.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", content = "params", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     NetworkIsolate(NetworkIsolate),
     NetworkRestore(NetworkRestore),
+    IsolationChange(IsolationChange),
+    IsolationPreview(IsolationPreview),
     AgentCheck(AgentCheck),
+    ListProcesses(ListProcesses),
+    KillProcess(KillProcess),
+    SuspendProcess(SuspendProcess),
+    ResumeProcess(ResumeProcess),
+    CollectForensics(CollectForensics),
 }
 
 impl Command {
@@ -21,32 +46,37 @@ impl Command {
         match self {
             Self::NetworkIsolate(_) => "network_isolate",
             Self::NetworkRestore(_) => "network_restore",
+            Self::IsolationChange(_) => "isolation_change",
+            Self::IsolationPreview(_) => "isolation_preview",
             Self::AgentCheck(_) => "agent_check",
+            Self::ListProcesses(_) => "list_processes",
+            Self::KillProcess(_) => "kill_process",
+            Self::SuspendProcess(_) => "suspend_process",
+            Self::ResumeProcess(_) => "resume_process",
+            Self::CollectForensics(_) => "collect_forensics",
         }
     }
 
-    /// Greater is more urgent: isolate and restore 10, every other kind 5.
+    /// Greater is more urgent: what changes the isolation 10, every other kind 5.
     #[must_use]
     pub fn priority(&self) -> i16 {
+        if self.changes_isolation() { 10 } else { 5 }
+    }
+
+    /// Of these, one that was issued later is never undone by an earlier one.
+    #[must_use]
+    pub fn changes_isolation(&self) -> bool {
         match self {
-            Self::NetworkIsolate(_) | Self::NetworkRestore(_) => 10,
-            Self::AgentCheck(_) => 5,
+            Self::NetworkIsolate(_) | Self::NetworkRestore(_) | Self::IsolationChange(_) => true,
+            Self::IsolationPreview(_)
+            | Self::AgentCheck(_)
+            | Self::ListProcesses(_)
+            | Self::KillProcess(_)
+            | Self::SuspendProcess(_)
+            | Self::ResumeProcess(_)
+            | Self::CollectForensics(_) => false,
         }
     }
-}
-
-/// Cut the host off the network, all but the server.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkIsolate {
-    pub reason: String,
-}
-
-/// Give the host its network back, exactly as it was.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkRestore {
-    pub reason: String,
 }
 
 /// Look after yourself and report: changes nothing on the host. Shows that commands get through, whichever way.
@@ -168,7 +198,7 @@ pub struct CommandResult {
     pub success: bool,
     /// One sentence for the operator.
     pub message: String,
-    /// Depends on the kind; [`IsolationOutcome`] for isolate and restore.
+    /// Depends on the kind: [`IsolationOutcome`] for what changes the isolation, [`ProcessOutcome`], and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
 }
@@ -179,13 +209,4 @@ impl CommandResult {
     pub fn refused(&self) -> Option<&str> {
         self.data.as_ref()?.get("refused")?.as_str()
     }
-}
-
-/// `data` of an isolate's or restore's result.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct IsolationOutcome {
-    /// As read back from the kernel after the action, not as asked for.
-    pub isolated: bool,
-    pub timestamp: DateTime<Utc>,
-    pub observation: IsolationObservation,
 }

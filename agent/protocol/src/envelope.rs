@@ -28,6 +28,9 @@ pub enum PayloadType {
     Hello,
     EnrolmentProof,
     EnrolmentGrant,
+    Probe,
+    Release,
+    Evidence,
 }
 
 impl PayloadType {
@@ -40,6 +43,9 @@ impl PayloadType {
             Self::Hello => "application/vnd.voltaxe.hello+json",
             Self::EnrolmentProof => "application/vnd.voltaxe.enrolment-proof+json",
             Self::EnrolmentGrant => "application/vnd.voltaxe.enrolment-grant+json",
+            Self::Probe => "application/vnd.voltaxe.probe+json",
+            Self::Release => "application/vnd.voltaxe.release+json",
+            Self::Evidence => "application/vnd.voltaxe.evidence+json",
         }
     }
 }

@@ -1,3 +1,6 @@
+use std::net::SocketAddr;
+
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{CommandId, EndpointId, Envelope};
@@ -74,4 +77,40 @@ pub struct ReceiptClaims {
     pub command_id: CommandId,
     pub endpoint_id: EndpointId,
     pub attempt: i32,
+}
+
+/// The answer of `GET /agent/probe?nonce=`: [`ProbeClaims`], signed by the server. It shows an isolated agent that its server
+/// is still reached through the rules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeAnswer {
+    pub answer: Envelope,
+}
+
+/// The signed content of a probe's answer ([`crate::PayloadType::Probe`]).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ProbeClaims {
+    /// The request's: 128 random bits, base64url.
+    pub nonce: String,
+    pub endpoint_id: EndpointId,
+    pub server_time: DateTime<Utc>,
+    /// Where the server can be reached, now and soon. An isolated agent resolves no names: it adds these to its rules.
+    #[serde(default)]
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// The body of `POST /evidence`: a bundle wants to be taken. Answered by [`EvidenceState`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceOffer {
+    /// [`crate::EvidenceClaims`], signed by the agent.
+    pub claims: Envelope,
+}
+
+/// The answer of `POST /evidence`, `GET /evidence/{command_id}` and `PUT /evidence/{command_id}?offset=`. The next piece starts at
+/// `received_bytes`; one that the server has already is acknowledged once more, one that leaves a gap is refused with 409.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceState {
+    /// On the server's disk.
+    pub received_bytes: u64,
+    /// The whole bundle is stored and its digest is as claimed: the agent may delete its copy.
+    pub complete: bool,
 }

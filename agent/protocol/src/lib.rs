@@ -10,13 +10,19 @@ mod envelope;
 mod http_api;
 mod ids;
 mod problem;
+mod release_ticket;
 mod request_signature;
 mod stream;
 mod telemetry;
 
 pub use command::{
-    AgentCheck, AgentCheckOutcome, CANCELLED, Cancellation, Command, CommandOrder, CommandResult,
-    CommandState, IsolationOutcome, NetworkIsolate, NetworkRestore,
+    AgentCheck, AgentCheckOutcome, CANCELLED, Cancellation, CollectForensics, CollectionError,
+    CollectionOutcome, Command, CommandOrder, CommandResult, CommandState, Direction, EvidenceClaims,
+    EvidenceLimits, Exception, ExceptionError, ForensicsProfile, IsolationChange, IsolationOutcome,
+    IsolationPreview, IsolationPreviewOutcome, KillProcess, LARGEST_EVIDENCE_CHUNK_BYTES, ListProcesses,
+    MOST_EXCEPTIONS, Manifest, ManifestEntry, NetworkIsolate, NetworkRestore, PreflightKind,
+    PreflightWarning, Process, ProcessEffect, ProcessId, ProcessList, ProcessOutcome, ProcessTarget,
+    ProcessVerdict, Protocol, ResumeProcess, Session, SuspendProcess, check_exceptions,
 };
 pub use enrolment::{
     EnrolRequest, EnrolResponse, EnrolString, EnrolStringError, EnrolmentGrant, EnrolmentProof,
@@ -25,11 +31,14 @@ pub use envelope::{Envelope, EnvelopeSignature, PayloadType, pre_authentication_
 #[cfg(feature = "crypto")]
 pub use envelope::{EnvelopeError, Keypair, PublicKey, PublicKeyError};
 pub use http_api::{
-    CommandReceipt, DirectAnswer, DirectOffer, LONGEST_POLL_SECONDS, NotKnown, OfferedCommand, PollResponse,
-    ReceiptClaims, ResultReceipt,
+    CommandReceipt, DirectAnswer, DirectOffer, EvidenceOffer, EvidenceState, LONGEST_POLL_SECONDS, NotKnown,
+    OfferedCommand, PollResponse, ProbeAnswer, ProbeClaims, ReceiptClaims, ResultReceipt,
 };
 pub use ids::{CommandId, EndpointId, Epoch, IdError, KeyFingerprint};
 pub use problem::Problem;
+pub use release_ticket::ReleaseClaims;
+#[cfg(feature = "crypto")]
+pub use release_ticket::ReleaseTicket;
 pub use request_signature::{
     RequestParts, RequestSignature, RequestSignatureError, SIGNATURE_MAX_AGE_SECONDS, signature_base,
 };
@@ -37,5 +46,6 @@ pub use request_signature::{
 pub use request_signature::{SignedHeaders, content_digest, sign_request, verify_request};
 pub use stream::{AgentFrame, HelloClaims, MAX_FRAME_BYTES, RefusalReason, ServerFrame};
 pub use telemetry::{
-    AgentFacts, Disk, HostFacts, IsolationObservation, LoadAverage, Memory, ObservedIsolation, Telemetry,
+    AgentFacts, Disk, Drift, HostFacts, IsolationObservation, LoadAverage, Memory, ObservedIsolation,
+    Telemetry,
 };

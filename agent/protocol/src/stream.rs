@@ -62,6 +62,15 @@ pub enum AgentFrame {
     Started {
         command_id: CommandId,
     },
+    /// How far a long command is. Not kept: the next one replaces it.
+    Progress {
+        command_id: CommandId,
+        /// What is being done, for a person to read.
+        step: String,
+        done_steps: u32,
+        total_steps: u32,
+        bytes: u64,
+    },
     Result(CommandResult),
     /// The journal does not know this command: it was never received here.
     NotKnown {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::CommandId;
+use crate::{CommandId, Exception};
 
 /// The body of `POST /telemetry` and of the stream's telemetry frame. Readers ignore fields they do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Telemetry {
 }
 
 /// What the agent read back from the kernel's tables.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct IsolationObservation {
     pub state: ObservedIsolation,
     /// The isolate command whose rules are in the kernel.
@@ -33,9 +33,35 @@ pub struct IsolationObservation {
     /// For `partial` and `unknown`: what was found instead, for a person to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// When the kernel lifts the isolation by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_restore_at: Option<DateTime<Utc>>,
+    /// The rules are new and the server has not been reached through them yet: the kernel lifts them soon unless it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_provisional: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allows_dns: bool,
+    /// The last time that somebody else had changed the rules of this isolation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+/// The kernel did not hold what was applied.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// By the host's clock.
+    pub found_at: DateTime<Utc>,
+    /// What was there instead, for a person to read.
+    pub found: String,
+    /// The rules were put back; otherwise why that failed is in `found`.
+    pub put_back: bool,
+    /// How often since the isolation was applied.
+    pub count: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObservedIsolation {
     NotIsolated,
@@ -43,6 +69,7 @@ pub enum ObservedIsolation {
     /// Some of our rules are there and some are missing.
     Partial,
     /// The kernel could not be asked.
+    #[default]
     #[serde(other)]
     Unknown,
 }
@@ -104,4 +131,9 @@ pub struct Disk {
     pub mount: String,
     pub total_bytes: u64,
     pub available_bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }

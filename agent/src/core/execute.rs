@@ -35,15 +35,19 @@ impl Core {
 
     /// The outcome of an [`Effect::Run`].
     pub fn handle_action_done(&mut self, now: Now, id: CommandId, outcome: ActionOutcome) {
-        let lane = self.busy.iter().find(|(_, running)| **running == id).map(|(lane, _)| *lane);
+        let changes_isolation = self
+            .ledger
+            .get(id)
+            .and_then(|entry| entry.order.as_ref())
+            .is_some_and(|order| order.action.changes_isolation());
         self.leave_lane(id);
         let ActionOutcome { success, message, data } = outcome;
-        if success && lane == Some(Lane::Control) {
+        if success && changes_isolation {
             self.last_applied = self.last_applied.max(Some(id));
         }
         self.finish(now, CommandResult { command_id: id, success, message, data });
         self.start_what_can(now);
-        if lane == Some(Lane::Control) {
+        if changes_isolation {
             self.telemetry_soon(now);
         }
     }
@@ -81,7 +85,7 @@ impl Core {
             order::acceptable(order, &self.trust, now)?;
         }
         match self.last_applied {
-            Some(last) if order.id < last && Lane::of(&order.action) == Lane::Control => Err(Refusal {
+            Some(last) if order.id < last && order.action.changes_isolation() => Err(Refusal {
                 word: "superseded",
                 message: format!(
                     "Command {last}, issued later, was carried out first; this one would undo it."
@@ -290,6 +294,14 @@ pub(super) fn refused(id: CommandId, refusal: &Refusal) -> CommandResult {
 pub(super) fn urgency_of(action: &Command) -> Urgency {
     match action {
         Command::NetworkRestore(_) => Urgency::Essential,
-        Command::NetworkIsolate(_) | Command::AgentCheck(_) => Urgency::Normal,
+        Command::NetworkIsolate(_)
+        | Command::IsolationChange(_)
+        | Command::IsolationPreview(_)
+        | Command::AgentCheck(_)
+        | Command::ListProcesses(_)
+        | Command::KillProcess(_)
+        | Command::SuspendProcess(_)
+        | Command::ResumeProcess(_)
+        | Command::CollectForensics(_) => Urgency::Normal,
     }
 }

@@ -96,7 +96,7 @@ impl Core {
         let lane = Lane::of(&order.action);
         !self.busy.contains_key(&lane)
             && order.not_before.is_none_or(|at| at <= now)
-            && (lane != Lane::Control || self.last_applied.is_none_or(|last| order.id > last))
+            && (!order.action.changes_isolation() || self.last_applied.is_none_or(|last| order.id > last))
             && self.ledger.next_in(lane).is_none()
     }
 

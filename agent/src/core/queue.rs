@@ -9,19 +9,28 @@ use voltaxe_protocol::{Command, CommandId, CommandOrder};
 /// One command at a time in each lane; the lanes do not wait for each other.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Lane {
-    /// Isolate and restore.
+    /// The isolation's.
     Control,
+    /// The processes': a kill waits out its grace, and an isolate does not wait for it.
+    Process,
     /// Everything that may take its time.
     Work,
 }
 
 impl Lane {
-    pub(super) const ALL: [Self; 2] = [Self::Control, Self::Work];
+    pub(super) const ALL: [Self; 3] = [Self::Control, Self::Process, Self::Work];
 
     pub(super) fn of(action: &Command) -> Self {
         match action {
-            Command::NetworkIsolate(_) | Command::NetworkRestore(_) => Self::Control,
-            Command::AgentCheck(_) => Self::Work,
+            Command::NetworkIsolate(_)
+            | Command::NetworkRestore(_)
+            | Command::IsolationChange(_)
+            | Command::IsolationPreview(_) => Self::Control,
+            Command::ListProcesses(_)
+            | Command::KillProcess(_)
+            | Command::SuspendProcess(_)
+            | Command::ResumeProcess(_) => Self::Process,
+            Command::AgentCheck(_) | Command::CollectForensics(_) => Self::Work,
         }
     }
 }

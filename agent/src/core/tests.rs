@@ -34,7 +34,7 @@ fn start_of_time() -> DateTime<Utc> {
 }
 
 fn isolate() -> Command {
-    Command::NetworkIsolate(NetworkIsolate { reason: "test".to_owned() })
+    Command::NetworkIsolate(NetworkIsolate { reason: "test".to_owned(), ..NetworkIsolate::default() })
 }
 
 fn restore() -> Command {

@@ -177,7 +177,7 @@ pub(super) fn observation(
     observed_at: DateTime<Utc>,
 ) -> IsolationObservation {
     let detail = (!details.is_empty()).then(|| details.join("; "));
-    IsolationObservation { state, generation, observed_at, detail }
+    IsolationObservation { state, generation, observed_at, detail, ..IsolationObservation::default() }
 }
 
 fn difference(found: Option<&Chain>, planned: &rule::Chain, rules: usize) -> Option<String> {

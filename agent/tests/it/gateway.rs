@@ -234,7 +234,10 @@ impl Drop for Gateway {
 }
 
 pub(crate) fn isolate() -> Command {
-    Command::NetworkIsolate(NetworkIsolate { reason: "Malware detected".to_owned() })
+    Command::NetworkIsolate(NetworkIsolate {
+        reason: "Malware detected".to_owned(),
+        ..NetworkIsolate::default()
+    })
 }
 
 pub(crate) fn check() -> Command {
@@ -353,6 +356,7 @@ fn take(frame: AgentFrame, state: &mut State, to_agent: &mpsc::UnboundedSender<S
     match frame {
         AgentFrame::Receipt { command_id, attempt } => state.receipts.push((command_id, attempt)),
         AgentFrame::Started { command_id } => state.started.push(command_id),
+        AgentFrame::Progress { .. } => {}
         AgentFrame::Result(result) => {
             if !state.deaf {
                 let _ = to_agent.send(ServerFrame::ResultRecorded { command_id: result.command_id });

@@ -166,6 +166,7 @@ impl Fate<'_> {
             }
             Command::NetworkRestore(_) => assert_eq!(after, "", "{point}: not restored"),
             Command::AgentCheck(_) => assert_eq!(before, after),
+            other => panic!("nobody sent {other:?}"),
         }
         let must_be_there = ["after-effect", "before-finished", "torn-finished"].contains(&point);
         if must_be_there && matches!(action, Command::NetworkIsolate(_)) {

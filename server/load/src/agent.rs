@@ -151,7 +151,14 @@ impl SimAgent {
                 state.generation = None;
                 Outcome::Restored(now)
             }
-            Command::AgentCheck(_) => Outcome::Checked(now, state.generation),
+            Command::AgentCheck(_)
+            | Command::IsolationPreview(_)
+            | Command::IsolationChange(_)
+            | Command::ListProcesses(_)
+            | Command::KillProcess(_)
+            | Command::SuspendProcess(_)
+            | Command::ResumeProcess(_)
+            | Command::CollectForensics(_) => Outcome::Checked(now, state.generation),
         };
         state.ledger.finish(id, outcome);
         Some(words::result(id, outcome))

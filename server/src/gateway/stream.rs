@@ -204,6 +204,8 @@ async fn hear(
             delivery.not_known(endpoint, command_id, now).await.map_err(Into::into)
         }
         AgentFrame::Hello { .. } => return Err("it said hello twice"),
+        // Nobody draws it yet.
+        AgentFrame::Progress { .. } => Ok(()),
         AgentFrame::Unknown => {
             tracing::debug!(%endpoint, "a frame of a kind this version does not know");
             Ok(())

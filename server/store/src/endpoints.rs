@@ -291,6 +291,7 @@ impl TryFrom<EndpointRow> for EndpointRecord {
                     generation: row.isolation_generation.map(CommandId),
                     observed_at,
                     detail: row.isolation_detail,
+                    ..IsolationObservation::default()
                 },
                 received_at,
             }),

@@ -95,6 +95,7 @@ fn live_through(seed: u64) -> Count {
                 match action {
                     Command::AgentCheck(_) => count.executed += u64::from(!command.is_extra),
                     Command::NetworkIsolate(_) | Command::NetworkRestore(_) => count.controls += 1,
+                    other => panic!("nobody sent {other:?}"),
                 }
             }
         }

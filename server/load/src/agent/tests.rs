@@ -38,7 +38,13 @@ impl World {
     }
 
     fn isolate(&self, id: i64) -> Envelope {
-        self.sealed(&self.order(id, Command::NetworkIsolate(NetworkIsolate { reason: "test".to_owned() })))
+        self.sealed(&self.order(
+            id,
+            Command::NetworkIsolate(NetworkIsolate {
+                reason: "test".to_owned(),
+                ..NetworkIsolate::default()
+            }),
+        ))
     }
 
     fn cancel(&self, id: i64) -> Option<CommandResult> {

@@ -90,7 +90,7 @@ fn observation(generation: Option<CommandId>, at: DateTime<Utc>) -> IsolationObs
         Some(_) => ObservedIsolation::Isolated,
         None => ObservedIsolation::NotIsolated,
     };
-    IsolationObservation { state, generation, observed_at: at, detail: None }
+    IsolationObservation { state, generation, observed_at: at, detail: None, ..Default::default() }
 }
 
 /// From the block that is reserved for benchmarks (RFC 2544).

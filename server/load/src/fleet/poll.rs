@@ -154,6 +154,7 @@ impl Turn<'_> {
                 AgentFrame::Telemetry(telemetry) => self.tell(connection, &telemetry).await?,
                 AgentFrame::Hello { .. }
                 | AgentFrame::Started { .. }
+                | AgentFrame::Progress { .. }
                 | AgentFrame::Rejected { .. }
                 | AgentFrame::Unknown => {}
             }

@@ -147,7 +147,7 @@ impl Host {
         match self.running.get(&id) {
             Some(Command::NetworkIsolate(_)) => self.kernel.generation = Some(id),
             Some(Command::NetworkRestore(_)) => self.kernel.generation = None,
-            Some(Command::AgentCheck(_)) | None => return,
+            _ => return,
         }
         self.kernel.last_applied = Some(id);
         history.effect_takes(self.life(), id);
@@ -204,7 +204,7 @@ impl Host {
             },
             generation: self.kernel.generation,
             observed_at: self.wall(now),
-            detail: None,
+            ..Default::default()
         }
     }
 

@@ -242,7 +242,10 @@ impl Gateway {
                 let _ = self.delivery.not_known(endpoint, command_id, now).await;
             }
             AgentFrame::Telemetry(telemetry) => self.observe(&telemetry),
-            AgentFrame::Hello { .. } | AgentFrame::Rejected { .. } | AgentFrame::Unknown => {}
+            AgentFrame::Hello { .. }
+            | AgentFrame::Progress { .. }
+            | AgentFrame::Rejected { .. }
+            | AgentFrame::Unknown => {}
         }
         None
     }

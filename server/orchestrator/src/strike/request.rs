@@ -66,7 +66,7 @@ impl Order {
     fn command(self, reason: &str) -> Command {
         let reason = reason.to_owned();
         match self {
-            Self::Isolate => Command::NetworkIsolate(NetworkIsolate { reason }),
+            Self::Isolate => Command::NetworkIsolate(NetworkIsolate { reason, ..NetworkIsolate::default() }),
             Self::Restore => Command::NetworkRestore(NetworkRestore { reason }),
             Self::AgentCheck => Command::AgentCheck(AgentCheck {}),
         }

@@ -120,7 +120,13 @@ impl TestAgent {
             hostname: self.hostname.clone(),
             isolated: state == ObservedIsolation::Isolated,
             observed_at: now,
-            isolation: IsolationObservation { state, generation: None, observed_at: now, detail: None },
+            isolation: IsolationObservation {
+                state,
+                generation: None,
+                observed_at: now,
+                detail: None,
+                ..Default::default()
+            },
             agent: AgentFacts {
                 version: "0.0.0-test".to_owned(),
                 started_at: now,
@@ -156,8 +162,13 @@ pub fn enrol_request(string: &EnrolString, hostname: &str, machine_id: &str) -> 
 pub fn outcome(id: CommandId, state: ObservedIsolation) -> CommandResult {
     let now = clock::now();
     let isolated = state == ObservedIsolation::Isolated;
-    let observation =
-        IsolationObservation { state, generation: isolated.then_some(id), observed_at: now, detail: None };
+    let observation = IsolationObservation {
+        state,
+        generation: isolated.then_some(id),
+        observed_at: now,
+        detail: None,
+        ..Default::default()
+    };
     CommandResult {
         command_id: id,
         success: true,

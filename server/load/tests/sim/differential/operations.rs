@@ -218,7 +218,7 @@ impl Pair {
             state: [ObservedIsolation::Isolated, ObservedIsolation::NotIsolated][self.random.usize(..2)],
             generation: None,
             observed_at: self.now - TimeDelta::seconds(self.random.i64(0..30)),
-            detail: None,
+            ..Default::default()
         });
         NewResult {
             endpoint_id: self.endpoint_for(id),
