@@ -1,6 +1,8 @@
 //! The command line: one binary, three roles.
 
+mod completions;
 mod enroll;
+mod man;
 mod run;
 mod status;
 
@@ -10,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, ConfigError};
@@ -57,6 +59,15 @@ enum Role {
         #[arg(long)]
         json: bool,
     },
+    /// Print the completions of a shell, for example `voltaxe-sentinel completions bash`.
+    #[command(hide = true)]
+    Completions { shell: clap_complete::Shell },
+    /// Write the man pages into a directory.
+    #[command(hide = true)]
+    Man {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -76,6 +87,8 @@ pub fn main() -> ExitCode {
         Role::Run => run::run(&places),
         Role::Enroll(arguments) => enroll::enroll(&places, &arguments),
         Role::Status { json } => status::status(&places, json),
+        Role::Completions { shell } => completions::print(&mut Cli::command(), shell),
+        Role::Man { directory } => man::write(Cli::command(), &directory),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

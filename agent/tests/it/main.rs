@@ -10,6 +10,7 @@ mod chaos;
 mod cli;
 mod delivery;
 mod direct;
+mod documentation;
 mod gateway;
 mod isolation;
 mod kills;
