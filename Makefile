@@ -1,7 +1,7 @@
 # Each door runs one script; the scripts do the work. `make` alone lists the doors.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down shell test check e2e bench chaos build
+.PHONY: help up down shell test check e2e bench chaos build package
 
 help: ## list the doors
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,3 +37,6 @@ chaos: ## kill, cut, fill and replay everything that can be, about 15 minutes; p
 build: ## release build of the server with its pages, and of the agent
 	@scripts/setup.sh run
 	@scripts/build.sh
+
+package: ## the agent as deb, rpm and tar for x86_64 and aarch64, into target/packages (static; about 5 minutes the first time)
+	@scripts/package.sh

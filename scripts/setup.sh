@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the project needs and does not find; every step is skipped when its result is present.
-# usage: scripts/setup.sh run|test
-#   run   what `make up` needs: compilers, Postgres, nftables, the wasm target and the front-end tools
-#   test  the same plus the browser
+# usage: scripts/setup.sh run|test|package
+#   run      what `make up` needs: compilers, Postgres, nftables, the wasm target and the front-end tools
+#   test     the same plus the browser, and what checks units and shell scripts
+#   package  what `make package` needs: static targets with their compilers, cargo-deb and cargo-generate-rpm
 # Works as root without a terminal; as another user it prints the one command an administrator must run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,9 +11,11 @@ cd "$(dirname "$0")/.."
 
 WASM_BINDGEN_VERSION=$(sed -n 's/^wasm-bindgen = "=\(.*\)"/\1/p' Cargo.toml)
 CARGO_LEPTOS_VERSION=0.3.10
+CARGO_DEB_VERSION=3.8.0
+CARGO_GENERATE_RPM_VERSION=0.21.1
 
 want=${1:-run}
-case "$want" in run | test) ;; *) die "usage: scripts/setup.sh run|test" ;; esac
+case "$want" in run | test | package) ;; *) die "usage: scripts/setup.sh run|test|package" ;; esac
 
 # One line per Debian package: "package:file or command that proves it is there".
 apt_needs=(
@@ -28,10 +31,23 @@ apt_needs=(
 )
 # Any PostgreSQL of version 14 or newer will do; Debian's default is installed when none is found.
 has_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
-if [ "$want" = test ] || [ -z "${DATABASE_URL:-}" ]; then has_postgres || apt_needs+=(postgresql:/nonexistent); fi
-if [ "$want" = test ]; then apt_needs+=(chromium:/usr/bin/chromium fonts-dejavu-core:/usr/share/fonts/truetype/dejavu); fi
-command -v node >/dev/null || apt_needs+=(nodejs:node)
-command -v npm >/dev/null || apt_needs+=(npm:npm)
+case "$want" in
+  run) [ -n "${DATABASE_URL:-}" ] || has_postgres || apt_needs+=(postgresql:/nonexistent) ;;
+  test)
+    has_postgres || apt_needs+=(postgresql:/nonexistent)
+    apt_needs+=(
+      chromium:/usr/bin/chromium
+      fonts-dejavu-core:/usr/share/fonts/truetype/dejavu
+      shellcheck:shellcheck
+      systemd:systemd-analyze
+    )
+    ;;
+  package) apt_needs+=(musl-tools:musl-gcc gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc) ;;
+esac
+if [ "$want" != package ]; then
+  command -v node >/dev/null || apt_needs+=(nodejs:node)
+  command -v npm >/dev/null || apt_needs+=(npm:npm)
+fi
 
 missing=()
 for need in "${apt_needs[@]}"; do
@@ -58,10 +74,30 @@ fi
 
 command -v cargo >/dev/null || die "cargo is missing" "install Rust from https://rustup.rs, then run make again"
 
-if ! [ -d "$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]; then
-  say "adding the rustup target wasm32-unknown-unknown"
-  quiet rustup-target rustup target add wasm32-unknown-unknown
+# add_target NAME
+add_target() {
+  [ -d "$(rustc --print sysroot)/lib/rustlib/$1" ] && return
+  say "adding the rustup target $1"
+  quiet rustup-target rustup target add "$1"
+}
+
+# install_tool NAME VERSION: compiled for a quick build, not for a quick tool.
+install_tool() {
+  [ "$("${CARGO_HOME:-$HOME/.cargo}/bin/$1" --version 2>/dev/null | grep -o '[0-9][0-9.]*' | head -n 1)" = "$2" ] && return
+  say "compiling $1 $2 (about 1 min on 2 cores, once)"
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+    quiet "$1" cargo install "$1" --version "$2" --locked --force
+}
+
+if [ "$want" = package ]; then
+  add_target x86_64-unknown-linux-musl
+  add_target aarch64-unknown-linux-musl
+  install_tool cargo-deb "$CARGO_DEB_VERSION"
+  install_tool cargo-generate-rpm "$CARGO_GENERATE_RPM_VERSION"
+  exit 0
 fi
+
+add_target wasm32-unknown-unknown
 
 if [ "$(wasm-bindgen --version 2>/dev/null)" != "wasm-bindgen $WASM_BINDGEN_VERSION" ]; then
   say "compiling wasm-bindgen-cli $WASM_BINDGEN_VERSION (about 3 min on 2 cores, once)"

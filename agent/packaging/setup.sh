@@ -8,6 +8,7 @@
 # Isolation is held by the kernel, so stopping and starting the agent leaves it as it is.
 set -eu
 
+AGENT=/usr/bin/voltaxe-sentinel
 LIBRARY=/usr/lib/voltaxe-sentinel
 # Left by a removal, which keeps the state: what comes back then is switched on again, whatever a package manager calls it.
 REMOVED=/var/lib/voltaxe-sentinel-executor/removed
@@ -74,10 +75,10 @@ make_directories() {
 
 may_remove() {
   if [ "${VOLTAXE_RESTORE:-}" = 1 ]; then
-    voltaxe-sentinel isolation assert-released --restore
+    $AGENT isolation assert-released --restore
     return
   fi
-  if voltaxe-sentinel isolation assert-released; then return; fi
+  if $AGENT isolation assert-released; then return; fi
   cat >&2 <<'END'
 error: voltaxe-sentinel is not removed: this host is isolated, or that cannot be told. Without the agent nobody could release it.
   fix: release it on the console, or with a ticket: voltaxe-sentinel isolation release --ticket-file FILE

@@ -81,6 +81,11 @@ pub struct Settings {
     #[arg(long, env = "LEPTOS_SITE_ROOT", value_name = "DIR", global = true)]
     pub site_root: Option<PathBuf>,
 
+    /// The agent's packages and their SHA256SUMS, as `make package` leaves them: new hosts install from here
+    /// [default: none].
+    #[arg(long, env = "VOLTAXE_PACKAGES_DIR", value_name = "DIR", global = true)]
+    pub packages_dir: Option<PathBuf>,
+
     /// Days for which final commands are kept [default: 90].
     #[arg(long, env = "VOLTAXE_HISTORY_DAYS", value_name = "DAYS", global = true)]
     pub history_days: Option<u64>,
@@ -142,6 +147,7 @@ pub struct Config {
     pub direct: bool,
     pub queue_strategy: Strategy,
     pub site_root: PathBuf,
+    pub packages_dir: Option<PathBuf>,
     pub history_days: u64,
     pub telemetry_days: u64,
     pub telemetry_interval_seconds: u32,
@@ -222,6 +228,7 @@ impl Config {
             direct: set.direct.unwrap_or(true) && !behind_proxy,
             queue_strategy: set.queue_strategy.unwrap_or_default().into(),
             site_root: set.site_root.unwrap_or_else(|| PathBuf::from("target/site")),
+            packages_dir: set.packages_dir,
             history_days: days("history-days", set.history_days, 90)?,
             telemetry_days: days("telemetry-days", set.telemetry_days, 7)?,
             telemetry_interval_seconds,
@@ -253,6 +260,7 @@ impl Settings {
             direct: self.direct.or(file.direct),
             queue_strategy: self.queue_strategy.or(file.queue_strategy),
             site_root: self.site_root.or(file.site_root),
+            packages_dir: self.packages_dir.or(file.packages_dir),
             history_days: self.history_days.or(file.history_days),
             telemetry_days: self.telemetry_days.or(file.telemetry_days),
             telemetry_interval_seconds: self.telemetry_interval_seconds.or(file.telemetry_interval_seconds),

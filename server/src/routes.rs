@@ -24,7 +24,7 @@ use crate::{
     state::AppState,
     web::{
         api::{self, batches, commands, limits as rate_limits, schedules},
-        events, headers, health, pages, request_log, same_origin,
+        events, headers, health, install, pages, request_log, same_origin,
         session::{self, SignedIn},
     },
 };
@@ -56,6 +56,8 @@ pub fn gateway_routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/healthz", Public, get(health::healthz)),
         route(Method::GET, "/readyz", Public, get(health::readyz)),
+        route(Method::GET, "/install.sh", Public, get(install::script)),
+        route(Method::GET, "/packages/{file}", Public, get(install::package)),
         route(Method::POST, "/agent/enroll", EnrolmentToken, post(enroll)),
         route(Method::GET, "/agent/stream", Agent, get(stream)),
         route(Method::GET, "/command/poll", Agent, get(poll)),

@@ -33,6 +33,7 @@ use crate::{
     gateway::{call, signed::Nonces},
     routes, signing_key,
     state::{AppState, Places},
+    web::install::Installer,
 };
 
 const DATABASE_WITHIN: Duration = Duration::from_secs(60);
@@ -98,6 +99,7 @@ async fn run_on(
         leptos: Arc::new(leptos_options(config)),
         nonces: Arc::new(nonces),
         places: Places::default(),
+        installer: Installer::new(config.packages_dir.clone(), &config.agent_url),
         behind_proxy: config.behind_proxy,
         shutdown: shutdown.clone(),
         strike: strike.clone(),

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use voltaxe_orchestrator::{Strike, operators::Operators};
 
-use crate::gateway::signed::Nonces;
+use crate::{gateway::signed::Nonces, web::install::Installer};
 
 /// Agents that may hold a stream, be joining or wait in a long poll at once.
 const STREAMS: usize = 20_000;
@@ -30,6 +30,7 @@ pub struct AppState {
     pub leptos: Arc<LeptosOptions>,
     pub nonces: Arc<Nonces>,
     pub places: Places,
+    pub installer: Installer,
     /// Whether requests come through a proxy, so that their address is the proxy's.
     pub behind_proxy: bool,
     /// Cancelled when the server begins to shut down: long answers end.

@@ -4,6 +4,7 @@ pub mod api;
 pub mod events;
 pub mod headers;
 pub mod health;
+pub mod install;
 pub mod pages;
 pub mod records;
 pub mod request_log;

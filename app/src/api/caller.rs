@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderName, HeaderValue};
 use chrono::{DateTime, Utc};
@@ -27,6 +27,8 @@ pub struct Caller {
     pub session: Option<SessionToken>,
     pub client: IpAddr,
     pub now: DateTime<Utc>,
+    /// SHA-256 of `/install.sh` as it is served now, in hex; `None` when this server has no packages.
+    pub installer_digest: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// No administrator exists yet.
     pub setup_open: bool,
 }

@@ -18,6 +18,7 @@ pub async fn create_enrolment_token(label: String, uses: i32) -> Result<Enrolmen
             Ok(EnrolmentToken {
                 string: string.to_string(),
                 server_url: string.server_url,
+                installer_digest: (caller.installer_digest)(),
                 uses: record.uses_left,
                 created_at: record.created_at.timestamp_millis(),
                 expires_at: record.expires_at.timestamp_millis(),

@@ -127,20 +127,28 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
 #[component]
 fn Steps(made: EnrolmentToken, token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
     let hosts = if made.uses == 1 { "one host".to_owned() } else { format!("{} hosts", made.uses) };
+    let installs = made.installer_digest.is_some();
+    let (title, where_to) = if installs {
+        ("On the new host, install and enrol the agent", "In a shell of a Linux host (x86_64 or aarch64).")
+    } else {
+        ("On the new host, enrol the agent", "In a shell, with the package voltaxe-sentinel installed.")
+    };
     view! {
         <ol class="steps">
             <li>
-                <h3>"On the new host, enrol the agent"</h3>
+                <h3>{title}</h3>
                 <p>
-                    "In a shell, with the package voltaxe-sentinel installed. The line holds a secret: it is shown this once, works for "
+                    {where_to} " The line holds a secret: it is shown this once, works for "
                     {hosts} " and ends at " <Moment at=made.expires_at relative=false/> "."
                 </p>
                 <CopyLine line=made.enrol_command() what="the enrol command"/>
             </li>
-            <li>
-                <h3>"Start the agent"</h3>
-                <CopyLine line=START what="the start command"/>
-            </li>
+            {(!installs).then(|| view! {
+                <li>
+                    <h3>"Start the agent"</h3>
+                    <CopyLine line=START what="the start command"/>
+                </li>
+            })}
             <li>
                 <h3>"See it arrive"</h3>
                 <Wait since=made.created_at server_url=made.server_url.clone()/>

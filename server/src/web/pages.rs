@@ -1,6 +1,9 @@
 //! The dashboard: rendered pages, their server functions and the built files.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -104,6 +107,10 @@ async fn caller(state: &AppState, visit: Visit) -> Result<Caller, ApiError> {
         session,
         client: visit.client,
         now: clock::now(),
+        installer_digest: {
+            let installer = state.installer.clone();
+            Arc::new(move || installer.digest())
+        },
         setup_open,
     })
 }

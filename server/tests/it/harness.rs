@@ -17,6 +17,7 @@ use voltaxe_server::{
     gateway::call,
     routes,
     state::{AppState, Places},
+    web::install::Installer,
 };
 use voltaxe_store::Store;
 
@@ -67,15 +68,20 @@ impl TestServer {
 
     /// On a database that may be away later.
     pub async fn start_on(database_url: &str) -> Self {
-        Self::start_with(database_url, Keypair::generate()).await
+        Self::start_with(database_url, Keypair::generate(), None).await
     }
 
     /// Another server on the same database, with the key that the agents of `first` have pinned.
     pub async fn start_beside(first: &Self) -> Self {
-        Self::start_with(&first.database_url, Keypair::from_seed(&first.key_seed)).await
+        Self::start_with(&first.database_url, Keypair::from_seed(&first.key_seed), None).await
     }
 
-    async fn start_with(database_url: &str, key: Keypair) -> Self {
+    /// Hosts can install the packages in this directory.
+    pub async fn start_with_packages(packages: std::path::PathBuf) -> Self {
+        Self::start_with(&postgres::fresh_database().await, Keypair::generate(), Some(packages)).await
+    }
+
+    async fn start_with(database_url: &str, key: Keypair, packages: Option<std::path::PathBuf>) -> Self {
         let key_seed = key.to_seed();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::connect_lazy(database_url).unwrap();
@@ -96,6 +102,7 @@ impl TestServer {
             ),
             nonces: Arc::default(),
             places: Places::default(),
+            installer: Installer::new(packages, &url.parse().unwrap()),
             behind_proxy: false,
             shutdown: shutdown.clone(),
         };

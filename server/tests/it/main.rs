@@ -19,6 +19,7 @@ mod growth;
 mod harness;
 mod health;
 mod hints;
+mod install;
 mod metrics;
 mod operators;
 mod roles;

@@ -66,6 +66,10 @@ fn Hints(server_url: String) -> impl IntoView {
             <ul>
                 <li>"The command printed an error: it names the reason and the fix."</li>
                 <li>
+                    "It printed " <code>"FAILED"</code>
+                    ": the installer is not the one this line was made for. Create another command; if it happens again, somebody alters the download."
+                </li>
+                <li>
                     "The host does not reach this server: " <code>{format!("curl -I {server_url}/healthz")}</code>
                     " must answer from there."
                 </li>
