@@ -56,7 +56,7 @@ row() { printf '%-58s | %-28s | %8s | %5s | %7s | %5s | %s\n' "$@"; }
 
 table() {
   local entry name fault must line verdict
-  row fault "must hold" done lost doubled stuck verdict
+  row fault "must hold" "done" lost doubled stuck verdict
   for entry in "${rows[@]}"; do
     IFS='|' read -r name fault must <<<"$entry"
     line=$(grep -hF "chaos: $name: seed" "$logs"/*.log | grep -v FAILED | tail -n 1)

@@ -58,6 +58,13 @@ wasm_size() {
   if [ "$status" = 0 ]; then add "size of the pages' code" 1 0 0; else add "size of the pages' code" 0 1 "$status"; fi
 }
 
+packages() {
+  local status=0
+  say "units, installation and packages"
+  scripts/test-package.sh </dev/null | tee "$logs/packages.log" || status=$?
+  add packages "$(grep -c '^ok ' "$logs/packages.log")" "$(grep -c '^FAIL ' "$logs/packages.log")" "$status"
+}
+
 server_chaos() {
   local status=0
   say "server chaos, in its short form"
@@ -83,6 +90,7 @@ built=0
 step "build" scripts/build.sh && built=1
 arrows
 rust_tests
+packages
 if [ "$built" = 1 ]; then
   wasm_size
   server_chaos
