@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The agent's packages: a static binary as deb, rpm and tar for each architecture, with SHA256SUMS, in target/packages.
-# usage: scripts/package.sh            `voltaxe-server serve --packages-dir target/packages` serves them
+# usage: scripts/package.sh [binary]   `voltaxe-server serve --packages-dir target/packages` serves them
+#   binary  only the static binaries
 # environment: PACKAGE_ARCHS (x86_64 aarch64), SOURCE_DATE_EPOCH (the last commit's time)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,9 +24,10 @@ largest_binary=10000000
 main() {
   scripts/setup.sh package
   local arch
+  for arch in $archs; do build "$arch"; done
+  if [ "${1:-}" = binary ]; then return; fi
   rm -rf "$out"
   mkdir -p "$out"
-  for arch in $archs; do build "$arch"; done
   make_shared_files
   for arch in $archs; do
     make_deb "$arch"
@@ -103,4 +105,4 @@ make_tar() {
     gzip -n9 >"$out/$name-$version-$1.tar.gz"
 }
 
-main
+main "$@"

@@ -9,6 +9,7 @@
 set -eu
 
 AGENT=/usr/bin/voltaxe-sentinel
+CONFIG=/etc/voltaxe/agent.conf
 LIBRARY=/usr/lib/voltaxe-sentinel
 # Left by a removal, which keeps the state: what comes back then is switched on again, whatever a package manager calls it.
 REMOVED=/var/lib/voltaxe-sentinel-executor/removed
@@ -36,6 +37,7 @@ main() {
 installed() {
   make_user
   make_directories
+  configure
   when=$1
   if [ -e "$REMOVED" ]; then
     when=first
@@ -69,8 +71,32 @@ make_user() {
 make_directories() {
   install -d -m 0755 /etc/voltaxe
   install -d -m 0700 -o voltaxe-sentinel -g voltaxe-sentinel /var/lib/voltaxe-sentinel
-  install -d -m 0750 -o root -g voltaxe-sentinel /var/lib/voltaxe-sentinel-executor
+  install -d -m 0710 -o root -g voltaxe-sentinel /var/lib/voltaxe-sentinel-executor
   if [ -d /run ]; then install -d -m 0750 -o root -g voltaxe-sentinel /run/voltaxe-sentinel; fi
+}
+
+# The units run the agent as two processes, so its configuration must name the socket between them. Enrolment adds the server.
+configure() {
+  if ! [ -e $CONFIG ]; then
+    cat >$CONFIG <<'END'
+# Voltaxe Sentinel agent. Every key is described in /usr/share/doc/voltaxe-sentinel/agent.conf.example
+
+[agent]
+executor_socket = /run/voltaxe-sentinel/executor.sock
+END
+    chmod 0644 $CONFIG
+  elif ! grep -q '^ *executor_socket *=' $CONFIG; then
+    echo "voltaxe-sentinel: adding executor_socket to $CONFIG: from now on the agent is two processes"
+    if grep -q '^ *\[agent\]' $CONFIG; then
+      sed -i 's|^ *\[agent\].*|&\nexecutor_socket = /run/voltaxe-sentinel/executor.sock|' $CONFIG
+    else
+      printf '\n[agent]\nexecutor_socket = /run/voltaxe-sentinel/executor.sock\n' >>$CONFIG
+    fi
+  fi
+  # What an agent of one process has left is divided between the two.
+  if [ -e /var/lib/voltaxe-sentinel/identity.json ]; then
+    $AGENT executor --adopt || echo "voltaxe-sentinel: the enrolment of this host could not be taken over; the line above says why" >&2
+  fi
 }
 
 may_remove() {
@@ -99,7 +125,7 @@ stop() {
 
 purge() {
   rm -rf /var/lib/voltaxe-sentinel /var/lib/voltaxe-sentinel-executor /run/voltaxe-sentinel
-  rm -f /etc/voltaxe/agent.conf
+  rm -f $CONFIG
   rmdir /etc/voltaxe 2>/dev/null || true
 }
 

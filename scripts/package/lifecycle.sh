@@ -5,6 +5,7 @@ set -eu
 calls=/run/voltaxe-test/calls
 state=/var/lib/voltaxe-sentinel
 executor=/var/lib/voltaxe-sentinel-executor
+config=/etc/voltaxe/agent.conf
 
 # stand_in PATH: a program that notes its call and then does what standard input says.
 stand_in() {
@@ -59,14 +60,24 @@ as_booted $setup installed first
 expect 'systemctl enable .*isolation.service .*executor.service voltaxe-sentinel.service'
 expect 'systemctl start voltaxe-sentinel-executor.service voltaxe-sentinel.service'
 owned $state 'voltaxe-sentinel:voltaxe-sentinel 700'
-owned $executor 'root:voltaxe-sentinel 750'
+owned $executor 'root:voltaxe-sentinel 710'
 owned /run/voltaxe-sentinel 'root:voltaxe-sentinel 750'
+grep -q '^executor_socket = /run/voltaxe-sentinel/executor.sock$' $config
+never adopt
 echo identity >$state/identity.json
 
 as_booted $setup installed upgrade
 expect 'systemctl try-restart'
 never 'enable'
 never 'systemctl stop'
+expect 'voltaxe-sentinel executor --adopt'
+
+printf '[server]\napi_url = http://a:1\n[agent]\nlog_level = info\n' >$config
+as_booted $setup installed upgrade
+[ "$(grep -A 1 '^.agent.$' $config | tail -n 1)" = 'executor_socket = /run/voltaxe-sentinel/executor.sock' ]
+cp $config $config.before
+as_booted $setup installed upgrade
+cmp $config $config.before && rm $config.before
 
 touch /run/voltaxe-test/isolated
 if as_booted $setup may-remove 2>/run/voltaxe-test/said; then
