@@ -40,6 +40,7 @@ case "$want" in
       fonts-dejavu-core:/usr/share/fonts/truetype/dejavu
       shellcheck:shellcheck
       systemd:systemd-analyze
+      systemd-container:systemd-nspawn
     )
     ;;
   package) apt_needs+=(musl-tools:musl-gcc gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc) ;;

@@ -19,3 +19,4 @@ mod net;
 mod outage;
 mod polling;
 mod rules;
+mod systemd;
