@@ -1,8 +1,8 @@
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use voltaxe_protocol::{
-    AgentFrame, Command, CommandId, CommandReceipt, CommandResult, NotKnown, RefusalReason, Telemetry,
+    AgentFrame, Command, CommandId, CommandReceipt, CommandResult, Envelope, NotKnown, RefusalReason, Telemetry,
 };
 
 use super::{DirectVerdict, Ticket};
@@ -48,7 +48,20 @@ pub enum Effect {
     /// The journal's whole new content. Not answered.
     Compact { records: Vec<Record> },
     /// `handle_action_done`.
-    Run { id: CommandId, action: Command },
+    Run { id: CommandId, action: Command, envelope: Option<Box<Envelope>> },
+    /// The signed wish to end a running command early. Its result is told as ever.
+    Interrupt { id: CommandId, envelope: Envelope },
+    /// Ask the server through the isolation's rules, over a new connection. `handle_probed`.
+    Probe { nonce: String },
+    /// What the executor wants the server to sign. `handle_challenge`.
+    Challenge,
+    /// The server's answer, for the executor: `handle_action_done` of the command on probation, or `handle_refreshed`, or
+    /// `handle_not_confirmed`. The answer was verified: `addresses` are the server's.
+    Confirm { answer: Envelope, addresses: Vec<SocketAddr> },
+    /// The server was not reached through this command's rules. `handle_action_done`.
+    RollBack { id: CommandId, why: String },
+    /// The server may have moved. `handle_searched`.
+    Search,
     /// `handle_stream_live` or `handle_stream_lost`.
     ConnectStream,
     /// Over the live stream. Not answered.
@@ -154,5 +167,6 @@ pub enum WakeReason {
     Telemetry,
     ReportAgain,
     NotBefore,
+    Lifeline,
     Forget,
 }

@@ -40,6 +40,7 @@ impl Core {
             .get(id)
             .and_then(|entry| entry.order.as_ref())
             .is_some_and(|order| order.action.changes_isolation());
+        self.probation_ended(id);
         self.leave_lane(id);
         let ActionOutcome { success, message, data } = outcome;
         if success && changes_isolation {
@@ -159,12 +160,12 @@ impl Core {
         }
     }
 
-    fn run(&mut self, id: CommandId) {
+    pub(super) fn run(&mut self, id: CommandId) {
         let Some(entry) = self.ledger.get(id) else { return };
         let Some(order) = &entry.order else { return };
-        let (action, tag) = (order.action.clone(), entry.channel.tag());
+        let (action, envelope, tag) = (order.action.clone(), entry.envelope.clone(), entry.channel.tag());
         info!(command_id = id.0, "[{tag}] Executing command: {}", action.kind());
-        self.effects.push_back(Effect::Run { id, action });
+        self.effects.push_back(Effect::Run { id, action, envelope });
         self.ledger.set_phase(id, Phase::Running);
     }
 
