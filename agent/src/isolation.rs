@@ -10,6 +10,7 @@ mod nft;
 mod numbers;
 mod observe;
 pub mod ruleset;
+mod terms;
 mod transaction;
 
 use std::{io, net::SocketAddr, sync::mpsc, thread};
@@ -17,7 +18,8 @@ use std::{io, net::SocketAddr, sync::mpsc, thread};
 use voltaxe_protocol::{CommandId, IsolationObservation};
 
 pub use device::addresses;
-pub use kernel::{Applied, IsolationError, Kernel};
+pub use kernel::{Applied, CONTACT_WITHIN, EndedBy, IsolationError, Kernel, Watch};
+pub use terms::Terms;
 
 use crate::{
     action::{self, Control},

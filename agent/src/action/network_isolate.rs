@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use voltaxe_protocol::CommandId;
 
 use super::outcome;
-use crate::{core::ActionOutcome, isolation::Kernel};
+use crate::{
+    core::ActionOutcome,
+    isolation::{Kernel, Terms},
+};
 
 pub(super) fn run(
     kernel: &mut Kernel,
@@ -12,13 +15,16 @@ pub(super) fn run(
     servers: &[SocketAddr],
     now: impl Fn() -> DateTime<Utc>,
 ) -> ActionOutcome {
-    if let Some(observed) = kernel.is_isolated_towards(servers, now()) {
+    let terms = Terms::default();
+    if let Some(observed) = kernel.is_isolated_on(id, servers, &terms, now()) {
         kernel.confirm(id, now());
         let by =
             observed.generation.map_or_else(String::new, |generation| format!(" by command {generation}"));
         return outcome(true, format!("The host is already isolated{by}"), observed);
     }
-    match kernel.isolate(id, servers, now()) {
+    let applied =
+        kernel.isolate(id, servers, &terms, now()).and_then(|_| kernel.confirm_contact(id, servers, now()));
+    match applied {
         Ok(observed) => {
             let servers = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let message =

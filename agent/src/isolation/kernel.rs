@@ -1,20 +1,25 @@
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use voltaxe_protocol::{CommandId, IsolationObservation, ObservedIsolation};
+use voltaxe_protocol::{
+    CommandId, Drift, ExceptionError, IsolationObservation, IsolationPreviewOutcome, ObservedIsolation,
+};
 
 use super::{
     apply::{ApplyError, apply},
     device,
     netlink::Netlink,
     observe::{Fingerprint, Found, observation},
-    ruleset::{Plan, is_nameable},
+    ruleset::{Existing, Plan, is_nameable},
+    terms::Terms,
     transaction,
 };
 use crate::state_dir::StateDir;
 
 const STATE_FILE: &str = "isolation.json";
+/// Rules that no contact confirms within this time are lifted by the kernel.
+pub const CONTACT_WITHIN: Duration = Duration::from_secs(30);
 
 /// What was done last, for comparing with the kernel after a restart. The kernel decides; this only explains it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -39,8 +44,56 @@ pub struct AppliedRules {
     pub not_covered: Vec<String>,
 }
 
+/// How an isolation ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    Restore,
+    /// The server was not reached through the rules.
+    RolledBack,
+    /// The kernel's timer ran out: `auto_restore_at`, or the one that waits for contact.
+    Timer,
+    /// On the host's own command line, with a release ticket.
+    Ticket,
+    /// On the host's own command line, when the agent was removed.
+    Removal,
+}
+
+/// What a look at the isolation found and did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Watch {
+    /// All is as it should be, isolated or not.
+    Unchanged,
+    /// Somebody else had changed the rules; they are as they were again.
+    PutBack(Drift),
+    /// Somebody else has changed the rules, and `found` says why they could not be put back.
+    NotPutBack(Drift),
+    /// Devices that came after the isolation are covered now.
+    Extended { devices: Vec<String> },
+    /// The kernel's timer ran out, and what was left of the rules is gone.
+    Lifted { generation: CommandId },
+    /// Another process released the host: see `ended` of the state file.
+    ReleasedElsewhere { generation: CommandId, by: EndedBy },
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum IsolationError {
+    /// Change an isolated host only.
+    #[error("the host is not isolated; isolate it first. Nothing was changed")]
+    NotIsolated,
+    /// A newer order was carried out.
+    #[error(
+        "the rules in force are those of command {in_force}, not of command {asked_for}; nothing was changed"
+    )]
+    OtherGeneration { asked_for: CommandId, in_force: CommandId },
+    /// Give a new order.
+    #[error(
+        "the isolation by command {generation} ended already ({by}); give a new order. Nothing was changed"
+    )]
+    Ended { generation: CommandId, by: EndedBy },
+    /// Mend the exceptions.
+    #[error("{0}; nothing was changed")]
+    Exceptions(#[from] ExceptionError),
     /// Nothing would be reachable afterwards; nothing was changed.
     #[error(
         "the server's address is not known yet, so isolating would also cut off the server; nothing was changed"
@@ -81,6 +134,18 @@ impl From<ApplyError> for IsolationError {
             ApplyError::NotPermitted | ApplyError::Refused { .. } => Self::NotApplied(error.to_string()),
             ApplyError::Unknown(_) => Self::NotShown(error.to_string()),
         }
+    }
+}
+
+impl std::fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Restore => "by a restore",
+            Self::RolledBack => "rolled back, because the server was not reached through the rules",
+            Self::Timer => "by its timer",
+            Self::Ticket => "by a release ticket on the host",
+            Self::Removal => "by the removal of the agent",
+        })
     }
 }
 
@@ -129,11 +194,14 @@ impl Kernel {
         }
     }
 
-    /// Whether exactly the rules that an isolate towards `servers` would make are in force.
+    /// Whether an isolate would change nothing: confirmed rules are in force and open just these servers, and they are
+    /// of this generation or on these terms.
     #[must_use]
-    pub fn is_isolated_towards(
+    pub fn is_isolated_on(
         &mut self,
+        _generation: CommandId,
         servers: &[SocketAddr],
+        _terms: &Terms,
         now: DateTime<Utc>,
     ) -> Option<IsolationObservation> {
         let observed = self.observe(now);
@@ -143,11 +211,13 @@ impl Kernel {
         (observed.state == ObservedIsolation::Isolated && is_as_wanted).then_some(observed)
     }
 
-    /// Replaces whatever is there by the rules for `generation`, in one transaction.
+    /// Replaces whatever is there by the rules for `generation`, in one transaction. They are provisional: the kernel
+    /// lifts them after [`CONTACT_WITHIN`] unless contact is confirmed.
     pub fn isolate(
         &mut self,
         generation: CommandId,
         servers: &[SocketAddr],
+        _terms: &Terms,
         now: DateTime<Utc>,
     ) -> Result<IsolationObservation, IsolationError> {
         if servers.is_empty() {
@@ -189,6 +259,73 @@ impl Kernel {
         };
         self.remember(generation, Some(rules), now);
         Ok(self.judge(&found, &devices, now))
+    }
+
+    /// The server was reached through the rules: they stay for good, or until `auto_restore_at`, and open `servers`.
+    /// Also for an address of the server that changed later. Repeating it is harmless.
+    pub fn confirm_contact(
+        &mut self,
+        generation: CommandId,
+        servers: &[SocketAddr],
+        now: DateTime<Utc>,
+    ) -> Result<IsolationObservation, IsolationError> {
+        self.isolate(generation, servers, &Terms::default(), now)
+    }
+
+    /// Takes provisional rules away again, because the server was not reached through them.
+    pub fn roll_back(
+        &mut self,
+        generation: CommandId,
+        now: DateTime<Utc>,
+    ) -> Result<IsolationObservation, IsolationError> {
+        self.restore(generation, now)
+    }
+
+    /// Puts other terms in force, in one transaction. `generation` is the change's own; the isolation keeps the one of
+    /// the isolate, for which release tickets are.
+    pub fn change(
+        &mut self,
+        _generation: CommandId,
+        _servers: &[SocketAddr],
+        _terms: &Terms,
+        _now: DateTime<Utc>,
+    ) -> Result<IsolationObservation, IsolationError> {
+        Err(IsolationError::NotIsolated)
+    }
+
+    /// Opens DNS to the host's resolvers for so long; the kernel closes it. For finding a server whose address changed.
+    pub fn open_dns_for(
+        &mut self,
+        _generation: CommandId,
+        _time: Duration,
+        _now: DateTime<Utc>,
+    ) -> Result<IsolationObservation, IsolationError> {
+        Err(IsolationError::NotIsolated)
+    }
+
+    /// Compares the kernel with what should be, and mends it. For every few seconds, and once at the start.
+    pub fn watch(&mut self, _now: DateTime<Utc>) -> Watch {
+        Watch::Unchanged
+    }
+
+    /// What `isolate` on these terms would do. Changes nothing.
+    #[must_use]
+    pub fn preview(
+        &mut self,
+        servers: &[SocketAddr],
+        _terms: &Terms,
+        now: DateTime<Utc>,
+    ) -> IsolationPreviewOutcome {
+        let plan = Plan::new(CommandId(0), servers, &[]);
+        IsolationPreviewOutcome {
+            timestamp: now,
+            ruleset: plan.script(Existing::default()),
+            servers: plan.servers.iter().map(ToString::to_string).collect(),
+            warnings: Vec::new(),
+            sessions: Vec::new(),
+            connections_cut: 0,
+            connections_kept: 0,
+        }
     }
 
     /// Removes our tables. Needs neither nft nor disk.

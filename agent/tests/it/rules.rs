@@ -4,7 +4,7 @@ use voltaxe_protocol::{CommandId, ObservedIsolation};
 use voltaxe_sentinel::{
     clock::wall,
     isolation::{
-        Kernel,
+        Kernel, Terms,
         ruleset::{Existing, Plan},
     },
     state_dir::StateDir,
@@ -35,7 +35,8 @@ fn the_kernel_holds_exactly_what_nft_makes_of_the_reviewed_text() {
         world.within("host", || {
             // The second replaces the first, and once more itself.
             for generation in [41, 42, 42] {
-                let observed = kernel.isolate(CommandId(generation), &servers, wall()).unwrap();
+                let observed =
+                    kernel.isolate(CommandId(generation), &servers, &Terms::default(), wall()).unwrap();
                 assert_eq!(observed.state, ObservedIsolation::Isolated);
                 assert_eq!((observed.generation, observed.detail), (Some(CommandId(generation)), None));
             }
