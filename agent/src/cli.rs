@@ -1,6 +1,7 @@
-//! The command line: one binary, three roles.
+//! The command line: one binary for all roles.
 
 mod enroll;
+mod executor;
 mod run;
 mod status;
 
@@ -42,8 +43,14 @@ struct Places {
 enum Role {
     /// Take commands from the server and carry them out, until SIGTERM.
     ///
-    /// Needs root for isolating the host. A server that is away is waited for; isolation outlives the agent.
+    /// Needs root for isolating the host, or an `executor` that has it. A server that is away is waited for; isolation outlives the agent.
     Run,
+    /// Act on this host for an agent that may not: the privileged half, behind a Unix socket.
+    ///
+    /// For a service beside `run`, when `executor_socket` in [agent] of agent.conf is set. It carries out what the server has
+    /// signed and nothing else, speaks with no network, and needs CAP_NET_ADMIN, CAP_KILL, CAP_DAC_READ_SEARCH and
+    /// CAP_SYS_PTRACE. `run` then needs no privilege at all.
+    Executor(ExecutorArgs),
     /// Make a key for this host and have the server accept it.
     ///
     /// The enrol string holds a secret and is therefore never an argument. For example:
@@ -57,6 +64,14 @@ enum Role {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Args)]
+struct ExecutorArgs {
+    /// Only hand over what an agent of one process has left: the executor's copy of the enrolment, the isolation's state, and
+    /// the state directory to the agent's user. Harmless when that is done already. For packages.
+    #[arg(long)]
+    adopt: bool,
 }
 
 #[derive(Args)]
@@ -74,6 +89,8 @@ pub fn main() -> ExitCode {
     let Cli { places, role } = Cli::parse();
     let done = match role {
         Role::Run => run::run(&places),
+        Role::Executor(ExecutorArgs { adopt: true }) => executor::adopt_only(&places),
+        Role::Executor(ExecutorArgs { adopt: false }) => executor::run(&places),
         Role::Enroll(arguments) => enroll::enroll(&places, &arguments),
         Role::Status { json } => status::status(&places, json),
     };
@@ -125,6 +142,16 @@ fn start_log(level: tracing::Level) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+}
+
+/// A process that lost one of its threads would look alive and do nothing: the service manager is to start a new one, which
+/// takes up the journal.
+fn end_with_any_thread() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 /// One provider for every TLS user in the process.

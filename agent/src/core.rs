@@ -34,6 +34,7 @@ pub use effect::{
 pub use lifeline::LIFTED_AFTER;
 pub use link::Polling;
 pub use order::Trust;
+pub(crate) use order::{Opened, Refusal, acceptable, open as open_order};
 
 use crate::journal::{BatchId, Record, Usage};
 use jitter::Jitter;

@@ -6,6 +6,7 @@
 
 mod client;
 mod engine;
+mod enrolled;
 mod frame;
 mod gate;
 mod memory;
@@ -20,6 +21,7 @@ use voltaxe_protocol::{Command, CommandId, Envelope};
 
 pub use client::Client;
 pub use engine::{Engine, Setup};
+pub use enrolled::Enrolled;
 pub use frame::MAX_FRAME_BYTES;
 pub use protocol::{Done, Purpose, Task};
 pub use server::{Server, ServerError, serve};

@@ -4,7 +4,7 @@ use voltaxe_protocol::{CommandId, ObservedIsolation};
 use super::outcome;
 use crate::{core::ActionOutcome, isolation::Kernel};
 
-pub(super) fn run(kernel: &mut Kernel, id: CommandId, now: impl Fn() -> DateTime<Utc>) -> ActionOutcome {
+pub fn run(kernel: &mut Kernel, id: CommandId, now: impl Fn() -> DateTime<Utc>) -> ActionOutcome {
     let before = kernel.observe(now());
     if before.state == ObservedIsolation::NotIsolated {
         kernel.confirm(id, now());

@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use voltaxe_protocol::{
     AgentFrame, Command, CommandId, CommandReceipt, CommandResult, Envelope, NotKnown, RefusalReason, Telemetry,
 };
@@ -57,7 +58,7 @@ pub enum Effect {
     Challenge,
     /// The server's answer, for the executor: `handle_action_done` of the command on probation, or `handle_refreshed`, or
     /// `handle_not_confirmed`. The answer was verified: `addresses` are the server's.
-    Confirm { answer: Envelope, addresses: Vec<SocketAddr> },
+    Confirm { nonce: String, answer: Envelope, addresses: Vec<SocketAddr> },
     /// The server was not reached through this command's rules. `handle_action_done`.
     RollBack { id: CommandId, why: String },
     /// The server may have moved. `handle_searched`.
@@ -151,11 +152,12 @@ pub enum StreamLoss {
 }
 
 /// What an executor answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionOutcome {
     pub success: bool,
     /// One sentence for the operator.
     pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
 }
 

@@ -228,11 +228,11 @@ impl Ledger {
             .retain(|_, entry| !(matches!(entry.phase, Phase::Reported { .. }) && entry.forget_after <= now));
     }
 
-    /// The newest isolate or restore that succeeded.
+    /// The newest change of the isolation that succeeded.
     pub(super) fn last_applied(&self) -> Option<CommandId> {
         self.entries
             .iter()
-            .filter(|(_, entry)| matches!(entry.kind.as_str(), "network_isolate" | "network_restore"))
+            .filter(|(_, entry)| matches!(entry.kind.as_str(), "network_isolate" | "network_restore" | "isolation_change"))
             .filter(|(_, entry)| match &entry.phase {
                 Phase::Finished { result, .. } | Phase::Reported { result } => result.success,
                 Phase::Accepting { .. }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use voltaxe_protocol::{CommandId, IsolationObservation, ObservedIsolation, PayloadType, ProbeAnswer, ProbeClaims};
 
-use super::{Core, Effect, Now, RequestFailure, Trust};
+use super::{Core, Effect, Entry, Now, Phase, RequestFailure, Trust};
 
 /// The kernel's own limit for rules that were not confirmed.
 pub const LIFTED_AFTER: Duration = Duration::from_secs(30);
@@ -64,6 +64,9 @@ struct Refresh {
 impl Core {
     /// An isolate's rules are in the kernel and end by themselves. `nonce` is what the server has to sign.
     pub fn handle_provisional(&mut self, now: Now, id: CommandId, nonce: String) {
+        if !matches!(self.ledger.get(id).map(Entry::phase), Some(Phase::Running)) {
+            return;
+        }
         info!(command_id = id.0, "The rules are applied provisionally; asking the server through them");
         self.effects.push_back(Effect::Probe { nonce: nonce.clone() });
         self.lifeline.probation = Some(Probation {
@@ -101,7 +104,7 @@ impl Core {
                 } else if self.lifeline.refresh.nonce.as_deref() != Some(nonce) {
                     return;
                 }
-                self.effects.push_back(Effect::Confirm { answer, addresses: claims.addresses });
+                self.effects.push_back(Effect::Confirm { nonce: claims.nonce, answer, addresses: claims.addresses });
             }
             Err(why) => self.no_answer(now, nonce, why),
         }
@@ -124,12 +127,10 @@ impl Core {
         }
     }
 
-    /// The executor was gone and knows nothing of what it was asked before: a command on probation begins anew, as after any
-    /// crash.
+    /// The executor was gone and knows nothing of what it was asked before. Commands are asked for again without us, so that one
+    /// on probation begins anew.
     pub fn handle_executor_back(&mut self, now: Now) {
-        if let Some(Probation { id, .. }) = self.lifeline.probation.take() {
-            self.run(id);
-        }
+        self.lifeline.probation = None;
         if self.lifeline.refresh.is_under_way {
             self.refresh_ended(now, true);
         }

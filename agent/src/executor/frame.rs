@@ -1,16 +1,46 @@
 //! Frames on the executor's socket: four bytes of length, most significant first, and so many bytes of JSON.
 
-use std::io::{self, Read, Write};
+use std::{io, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::timeout,
+};
 
 /// A longer frame ends the connection, in both directions.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
-pub(super) const HEAD_BYTES: usize = 4;
+const HEAD_BYTES: usize = 4;
+/// A frame that has begun must be over after this long, in either direction.
+const FRAME_WITHIN: Duration = Duration::from_secs(5);
 
 /// # Panics
 /// If `content` has no JSON form.
-pub(super) fn encode(content: &impl Serialize) -> io::Result<Vec<u8>> {
+pub(super) async fn write(writer: &mut (impl AsyncWrite + Unpin), content: &impl Serialize) -> io::Result<()> {
+    let bytes = encode(content)?;
+    timeout(FRAME_WITHIN, writer.write_all(&bytes)).await.map_err(|_| slow())?
+}
+
+/// `None` when the other side closed between two frames.
+pub(super) async fn read<T: DeserializeOwned>(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<T>> {
+    let mut head = [0; HEAD_BYTES];
+    if reader.read(&mut head[..1]).await? == 0 {
+        return Ok(None);
+    }
+    let rest = async {
+        reader.read_exact(&mut head[1..]).await?;
+        let length = u32::from_be_bytes(head) as usize;
+        if length > MAX_FRAME_BYTES {
+            return Err(too_long(length));
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).await?;
+        serde_json::from_slice(&body).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    };
+    timeout(FRAME_WITHIN, rest).await.map_err(|_| slow())?
+}
+
+fn encode(content: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; HEAD_BYTES];
     serde_json::to_writer(&mut bytes, content).expect("tasks and answers have a JSON form");
     let length = bytes.len() - HEAD_BYTES;
@@ -22,49 +52,22 @@ pub(super) fn encode(content: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-pub(super) fn length(head: [u8; HEAD_BYTES]) -> io::Result<usize> {
-    let length = u32::from_be_bytes(head) as usize;
-    if length > MAX_FRAME_BYTES { Err(too_long(length)) } else { Ok(length) }
-}
-
-pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
-    serde_json::from_slice(body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-pub(super) fn write(writer: &mut impl Write, content: &impl Serialize) -> io::Result<()> {
-    writer.write_all(&encode(content)?)
-}
-
-/// `None` when the other side closed between two frames. `in_frame` is called once a frame has begun.
-pub(super) fn read<T: DeserializeOwned, R: Read>(
-    reader: &mut R,
-    in_frame: impl FnOnce(&R) -> io::Result<()>,
-) -> io::Result<Option<T>> {
-    let mut head = [0; HEAD_BYTES];
-    if reader.read(&mut head[..1])? == 0 {
-        return Ok(None);
-    }
-    in_frame(reader)?;
-    reader.read_exact(&mut head[1..])?;
-    let mut body = Vec::new();
-    let length = length(head)?;
-    reader.by_ref().take(length as u64).read_to_end(&mut body)?;
-    if body.len() < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    decode(&body).map(Some)
-}
-
 fn too_long(length: usize) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes; at most 1 MiB is allowed"))
+}
+
+fn slow() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "a frame took longer than 5 s")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read_all(mut bytes: &[u8]) -> io::Result<Option<String>> {
-        read(&mut bytes, |_| Ok(()))
+    /// No frame here is waited for: the bytes are all there.
+    fn read_all(bytes: &[u8]) -> io::Result<Option<String>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(read(&mut &*bytes))
     }
 
     #[test]

@@ -167,6 +167,12 @@ impl Kernel {
         Self { direct_port, ..self }
     }
 
+    /// What was done last, as far as this process knows.
+    #[must_use]
+    pub fn applied(&self) -> Option<&Applied> {
+        self.applied.as_ref()
+    }
+
     /// Writes the state file when it is behind. For when nobody waits.
     pub fn save(&mut self) {
         if !self.is_saved
