@@ -15,6 +15,7 @@ mod fault;
 pub mod identity;
 pub mod isolation;
 pub mod journal;
+pub mod process;
 pub mod state_dir;
 pub mod telemetry;
 pub mod transport;
