@@ -261,7 +261,13 @@ impl EventLoop<'_> {
             }
             Done::Progress { id, step, done_steps, total_steps, bytes } => {
                 if let Some(stream) = &self.stream {
-                    stream.send(AgentFrame::Progress { command_id: id, step, done_steps, total_steps, bytes });
+                    stream.send(AgentFrame::Progress {
+                        command_id: id,
+                        step,
+                        done_steps,
+                        total_steps,
+                        bytes,
+                    });
                 }
             }
             Done::Challenge { nonce } => self.core.handle_challenge(now, nonce),

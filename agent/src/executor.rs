@@ -40,7 +40,13 @@ pub enum Executor {
 
 impl Executor {
     /// Answered by an outcome, or by `Provisional` and then an outcome.
-    pub fn run(&self, id: CommandId, action: Command, envelope: Option<Box<Envelope>>, servers: Vec<SocketAddr>) {
+    pub fn run(
+        &self,
+        id: CommandId,
+        action: Command,
+        envelope: Option<Box<Envelope>>,
+        servers: Vec<SocketAddr>,
+    ) {
         match (self, envelope) {
             (Self::Local(engine), _) => engine.run(id, action, servers),
             (Self::Remote(client), Some(envelope)) => {

@@ -17,6 +17,7 @@ pub mod forensics;
 pub mod identity;
 pub mod isolation;
 pub mod journal;
+pub mod process;
 pub mod service_manager;
 pub mod state_dir;
 pub mod telemetry;

@@ -78,7 +78,9 @@ pub fn roll_back(
     why: &str,
     now: impl Fn() -> DateTime<Utc>,
 ) -> ActionOutcome {
-    let lost = format!("failed: control channel lost; rolled back. The server was not reached through the rules: {why}");
+    let lost = format!(
+        "failed: control channel lost; rolled back. The server was not reached through the rules: {why}"
+    );
     match kernel.roll_back(id, now()) {
         Ok(observed) => outcome(false, lost, observed),
         Err(error) => {

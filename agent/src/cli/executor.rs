@@ -26,7 +26,11 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
     let state = StateDir::open_passable(&config.executor_state_dir)?;
     let _lock = state.lock()?;
     chown(state.root(), None, Some(user.gid)).with_context(|| {
-        format!("{} cannot be given to group {}; run the executor as root, or with that group", state.root().display(), user.gid)
+        format!(
+            "{} cannot be given to group {}; run the executor as root, or with that group",
+            state.root().display(),
+            user.gid
+        )
     })?;
     let enrolled = Enrolled::read(&state).context("executor.json cannot be read; enrol again")?.context(
         "this host is not enrolled for an executor; run voltaxe-sentinel enroll as root, or after an update \
@@ -44,7 +48,8 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
     let server = Server { socket, client_uid: user.uid, client_gid: user.gid };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -81,14 +86,17 @@ pub(super) fn adopt(config: &Config, grant: &Grant) -> anyhow::Result<()> {
     if old.exists() {
         if !new.exists() {
             let content = fs::read(&old).with_context(|| format!("{} cannot be read", old.display()))?;
-            executor.write(ISOLATION_FILE, &content).with_context(|| format!("{} cannot be written", new.display()))?;
+            executor
+                .write(ISOLATION_FILE, &content)
+                .with_context(|| format!("{} cannot be written", new.display()))?;
         }
         fs::remove_file(&old).with_context(|| format!("{} cannot be removed", old.display()))?;
     }
     Enrolled::from(grant).write(&executor).context("executor.json cannot be written")?;
     let give = |path: &std::path::Path| {
-        std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))
-            .with_context(|| format!("{} cannot be given to the user {}; run this as root", path.display(), config.user))
+        std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid)).with_context(|| {
+            format!("{} cannot be given to the user {}; run this as root", path.display(), config.user)
+        })
     };
     give(agent.root())?;
     for entry in fs::read_dir(agent.root()).context("the state directory cannot be read")? {
@@ -99,6 +107,9 @@ pub(super) fn adopt(config: &Config, grant: &Grant) -> anyhow::Result<()> {
 
 pub(super) fn user_of(config: &Config) -> anyhow::Result<User> {
     User::find(&config.user).with_context(|| {
-        format!("there is no user {}; make it, or name another with `user` in [agent] of agent.conf", config.user)
+        format!(
+            "there is no user {}; make it, or name another with `user` in [agent] of agent.conf",
+            config.user
+        )
     })
 }

@@ -11,8 +11,8 @@ use crate::{
     clock::Clock,
     core::{Polling, Recovered, Settings},
     event_loop::{self, Agent, Event},
-    identity::Identity,
     executor::{Client, Engine, Executor, Setup, Sink},
+    identity::Identity,
     isolation::Applied,
     journal::Journal,
     state_dir::StateDir,
@@ -36,7 +36,9 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
         );
     }
     if config.executor_socket.is_none() && !rustix::process::geteuid().is_root() {
-        tracing::warn!("not running as root: isolating this host will fail; run the agent as root, or an executor beside it");
+        tracing::warn!(
+            "not running as root: isolating this host will fail; run the agent as root, or an executor beside it"
+        );
     }
     let tls = TlsSettings::load(&config)?;
     let address = Arc::new(ServerAddress::new(url.clone(), state.clone()));
@@ -68,7 +70,8 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
     }
 
     // An executor's is its own; the journal has what this process needs.
-    let applied = if config.executor_socket.is_some() { None } else { Applied::read(&state).unwrap_or_default() };
+    let applied =
+        if config.executor_socket.is_some() { None } else { Applied::read(&state).unwrap_or_default() };
     let recovered = Recovered { records, last_applied: applied.as_ref().map(|applied| applied.generation) };
     address.set_isolated(applied.as_ref().is_some_and(|applied| applied.rules.is_some()));
     let direct = config.direct_listen.and_then(listen_directly);
@@ -139,4 +142,3 @@ fn listen_directly(address: SocketAddr) -> Option<TcpListener> {
         }
     }
 }
-

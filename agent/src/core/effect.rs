@@ -3,7 +3,8 @@ use std::{net::SocketAddr, time::Duration};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use voltaxe_protocol::{
-    AgentFrame, Command, CommandId, CommandReceipt, CommandResult, Envelope, NotKnown, RefusalReason, Telemetry,
+    AgentFrame, Command, CommandId, CommandReceipt, CommandResult, Envelope, NotKnown, RefusalReason,
+    Telemetry,
 };
 
 use super::{DirectVerdict, Ticket};

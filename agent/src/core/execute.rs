@@ -36,9 +36,10 @@ impl Core {
     /// The outcome of an [`Effect::Run`].
     pub fn handle_action_done(&mut self, now: Now, id: CommandId, outcome: ActionOutcome) {
         // An executor that was asked twice answers twice.
-        let Some(entry) = self.ledger.get(id).filter(|entry| matches!(entry.phase(), Phase::Running)) else { return };
-        let changes_isolation =
-            entry.order.as_ref().is_some_and(|order| order.action.changes_isolation());
+        let Some(entry) = self.ledger.get(id).filter(|entry| matches!(entry.phase(), Phase::Running)) else {
+            return;
+        };
+        let changes_isolation = entry.order.as_ref().is_some_and(|order| order.action.changes_isolation());
         self.probation_ended(id);
         self.leave_lane(id);
         let ActionOutcome { success, message, data } = outcome;

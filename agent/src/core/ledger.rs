@@ -232,7 +232,9 @@ impl Ledger {
     pub(super) fn last_applied(&self) -> Option<CommandId> {
         self.entries
             .iter()
-            .filter(|(_, entry)| matches!(entry.kind.as_str(), "network_isolate" | "network_restore" | "isolation_change"))
+            .filter(|(_, entry)| {
+                matches!(entry.kind.as_str(), "network_isolate" | "network_restore" | "isolation_change")
+            })
             .filter(|(_, entry)| match &entry.phase {
                 Phase::Finished { result, .. } | Phase::Reported { result } => result.success,
                 Phase::Accepting { .. }

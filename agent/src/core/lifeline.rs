@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use tracing::{info, warn};
-use voltaxe_protocol::{CommandId, IsolationObservation, ObservedIsolation, PayloadType, ProbeAnswer, ProbeClaims};
+use voltaxe_protocol::{
+    CommandId, IsolationObservation, ObservedIsolation, PayloadType, ProbeAnswer, ProbeClaims,
+};
 
 use super::{Core, Effect, Entry, Now, Phase, RequestFailure, Trust};
 
@@ -41,8 +43,12 @@ struct Probation {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Step {
-    Probing { next: Duration },
-    Waiting { until: Duration },
+    Probing {
+        next: Duration,
+    },
+    Waiting {
+        until: Duration,
+    },
     /// The executor has the answer.
     Confirming,
     RollingBack,
@@ -104,7 +110,11 @@ impl Core {
                 } else if self.lifeline.refresh.nonce.as_deref() != Some(nonce) {
                     return;
                 }
-                self.effects.push_back(Effect::Confirm { nonce: claims.nonce, answer, addresses: claims.addresses });
+                self.effects.push_back(Effect::Confirm {
+                    nonce: claims.nonce,
+                    answer,
+                    addresses: claims.addresses,
+                });
             }
             Err(why) => self.no_answer(now, nonce, why),
         }
@@ -174,7 +184,8 @@ impl Core {
                 Step::Probing { .. } | Step::Waiting { .. } if probation.deadline <= now.uptime => {
                     warn!(
                         command_id = probation.id.0,
-                        "The server is not reached through the new rules ({}); taking them back", probation.why
+                        "The server is not reached through the new rules ({}); taking them back",
+                        probation.why
                     );
                     probation.step = Step::RollingBack;
                     let (id, why) = (probation.id, probation.why.clone());

@@ -69,7 +69,10 @@ impl Uploads {
             }
             match upload(&self.http, &self.identity, &bundle, |_| {}).await {
                 Upload::Complete => {
-                    tracing::info!(command_id = id.0, "The server has the evidence; the copy here is deleted");
+                    tracing::info!(
+                        command_id = id.0,
+                        "The server has the evidence; the copy here is deleted"
+                    );
                     self.settled.insert(id);
                     let _ = self.events.send(Event::Uploaded(id));
                 }
@@ -93,7 +96,9 @@ impl Uploads {
 
 async fn pending(directory: &Path) -> Vec<Bundle> {
     let directory = directory.to_owned();
-    let look = move || if directory.exists() { Spool::open(&directory).map(|spool| spool.pending()) } else { Ok(Vec::new()) };
+    let look = move || {
+        if directory.exists() { Spool::open(&directory).map(|spool| spool.pending()) } else { Ok(Vec::new()) }
+    };
     match spawn_blocking(look).await {
         Ok(Ok(bundles)) => bundles,
         Ok(Err(error)) => {

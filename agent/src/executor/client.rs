@@ -40,7 +40,11 @@ impl Client {
     #[must_use]
     pub fn start(socket: PathBuf, sink: Sink) -> Self {
         let (tasks, queue) = mpsc::unbounded_channel();
-        tokio::spawn(keep_connected(socket, queue, Connection { sink: sink.clone(), pending: VecDeque::new() }));
+        tokio::spawn(keep_connected(
+            socket,
+            queue,
+            Connection { sink: sink.clone(), pending: VecDeque::new() },
+        ));
         Self { tasks, sink }
     }
 
@@ -69,7 +73,11 @@ struct Pending {
     handed_over: u8,
 }
 
-async fn keep_connected(socket: PathBuf, mut queue: mpsc::UnboundedReceiver<Task>, mut connection: Connection) {
+async fn keep_connected(
+    socket: PathBuf,
+    mut queue: mpsc::UnboundedReceiver<Task>,
+    mut connection: Connection,
+) {
     let mut failures = 0;
     let mut was_there = false;
     loop {
@@ -111,14 +119,20 @@ async fn connect(socket: &PathBuf) -> io::Result<UnixStream> {
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let (executor, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
     if executor != 0 && executor != own {
-        return Err(io::Error::other(format!("user {executor} listens there, who is neither root nor user {own}")));
+        return Err(io::Error::other(format!(
+            "user {executor} listens there, who is neither root nor user {own}"
+        )));
     }
     Ok(stream)
 }
 
 impl Connection {
     /// `None` when the agent ends; else why the connection did.
-    async fn converse(&mut self, stream: UnixStream, queue: &mut mpsc::UnboundedReceiver<Task>) -> Option<String> {
+    async fn converse(
+        &mut self,
+        stream: UnixStream,
+        queue: &mut mpsc::UnboundedReceiver<Task>,
+    ) -> Option<String> {
         let (mut reader, mut writer) = stream.into_split();
         let (heard, mut hearing) = mpsc::channel(1);
         // A frame is read to its end, whatever else happens.
@@ -180,16 +194,20 @@ impl Connection {
         match &done {
             Done::Hello { version } => {
                 if version != env!("CARGO_PKG_VERSION") {
-                    tracing::warn!("The executor is version {version}, this is {}; restart both", env!("CARGO_PKG_VERSION"));
+                    tracing::warn!(
+                        "The executor is version {version}, this is {}; restart both",
+                        env!("CARGO_PKG_VERSION")
+                    );
                 }
                 return;
             }
             Done::Outcome { id, .. } => {
-                self.pending.retain(|pending| !matches!(&pending.task, Task::Run { id: other, .. } if other == id));
+                self.pending
+                    .retain(|pending| !matches!(&pending.task, Task::Run { id: other, .. } if other == id));
             }
-            Done::Observed { purpose, .. } => self
-                .pending
-                .retain(|pending| !matches!(&pending.task, Task::Observe { purpose: other } if other == purpose)),
+            Done::Observed { purpose, .. } => self.pending.retain(
+                |pending| !matches!(&pending.task, Task::Observe { purpose: other } if other == purpose),
+            ),
             _ => {}
         }
         (self.sink)(done);
@@ -197,11 +215,12 @@ impl Connection {
 
     /// What cannot wait any longer is answered without an executor.
     fn give_up(&mut self) {
-        let (over, rest) = std::mem::take(&mut self.pending).into_iter().partition(|pending| match &pending.task {
-            Task::Observe { .. } => pending.since.elapsed() >= OBSERVE_WITHIN,
-            _ if pending.handed_over == 0 => pending.since.elapsed() >= START_WITHIN,
-            _ => pending.handed_over >= MAX_HANDED_OVER,
-        });
+        let (over, rest) =
+            std::mem::take(&mut self.pending).into_iter().partition(|pending| match &pending.task {
+                Task::Observe { .. } => pending.since.elapsed() >= OBSERVE_WITHIN,
+                _ if pending.handed_over == 0 => pending.since.elapsed() >= START_WITHIN,
+                _ => pending.handed_over >= MAX_HANDED_OVER,
+            });
         self.pending = rest;
         let over: VecDeque<Pending> = over;
         for Pending { task, handed_over, .. } in over {
@@ -227,7 +246,8 @@ impl Connection {
 fn not_started() -> ActionOutcome {
     refused(
         "no-executor",
-        "Nothing was done: the executor is not there; start voltaxe-sentinel-executor.service on the host.".to_owned(),
+        "Nothing was done: the executor is not there; start voltaxe-sentinel-executor.service on the host."
+            .to_owned(),
     )
 }
 

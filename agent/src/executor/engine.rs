@@ -24,7 +24,7 @@ use super::{
 use crate::{
     clock,
     core::{ActionOutcome, Trust},
-    forensics,
+    forensics, process,
     state_dir::StateDir,
 };
 
@@ -124,7 +124,8 @@ impl Engine {
         match task {
             Task::Run { .. } => {}
             Task::Interrupt { envelope } => {
-                let opened = envelope.open::<Cancellation>(PayloadType::Cancellation, &self.setup.trust.server_key);
+                let opened =
+                    envelope.open::<Cancellation>(PayloadType::Cancellation, &self.setup.trust.server_key);
                 if let Ok(cancellation) = opened
                     && cancellation.endpoint_id == self.setup.trust.endpoint_id
                     && cancellation.epoch == self.setup.trust.epoch
@@ -133,7 +134,9 @@ impl Engine {
                 }
             }
             Task::Discard { id } => {
-                if let Err(error) = forensics::Spool::open(&self.setup.evidence).and_then(|spool| spool.remove(id)) {
+                if let Err(error) =
+                    forensics::Spool::open(&self.setup.evidence).and_then(|spool| spool.remove(id))
+                {
                     tracing::warn!(command_id = id.0, %error, "an uploaded bundle cannot be deleted");
                 }
             }
@@ -301,21 +304,4 @@ fn not_ours(action: &Command) -> ActionOutcome {
 
 fn failed(message: String) -> ActionOutcome {
     ActionOutcome { success: false, message, data: None }
-}
-
-/// Until the process actions are there.
-mod process {
-    use std::sync::atomic::AtomicBool;
-
-    use chrono::{DateTime, Utc};
-
-    use crate::core::ActionOutcome;
-
-    fn none() -> ActionOutcome {
-        super::failed("not yet".to_owned())
-    }
-    pub(super) fn list(_: DateTime<Utc>) -> ActionOutcome { none() }
-    pub(super) fn kill<T>(_: &T, _: impl Fn() -> DateTime<Utc>, _: &AtomicBool) -> ActionOutcome { none() }
-    pub(super) fn suspend<T>(_: &T, _: impl Fn() -> DateTime<Utc>, _: &AtomicBool) -> ActionOutcome { none() }
-    pub(super) fn resume<T>(_: &T, _: impl Fn() -> DateTime<Utc>, _: &AtomicBool) -> ActionOutcome { none() }
 }

@@ -16,13 +16,18 @@ const FRAME_WITHIN: Duration = Duration::from_secs(5);
 
 /// # Panics
 /// If `content` has no JSON form.
-pub(super) async fn write(writer: &mut (impl AsyncWrite + Unpin), content: &impl Serialize) -> io::Result<()> {
+pub(super) async fn write(
+    writer: &mut (impl AsyncWrite + Unpin),
+    content: &impl Serialize,
+) -> io::Result<()> {
     let bytes = encode(content)?;
     timeout(FRAME_WITHIN, writer.write_all(&bytes)).await.map_err(|_| slow())?
 }
 
 /// `None` when the other side closed between two frames.
-pub(super) async fn read<T: DeserializeOwned>(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<T>> {
+pub(super) async fn read<T: DeserializeOwned>(
+    reader: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<T>> {
     let mut head = [0; HEAD_BYTES];
     if reader.read(&mut head[..1]).await? == 0 {
         return Ok(None);
@@ -35,7 +40,9 @@ pub(super) async fn read<T: DeserializeOwned>(reader: &mut (impl AsyncRead + Unp
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).await?;
-        serde_json::from_slice(&body).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        serde_json::from_slice(&body)
+            .map(Some)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     };
     timeout(FRAME_WITHIN, rest).await.map_err(|_| slow())?
 }

@@ -90,7 +90,12 @@ impl Gate {
         None
     }
 
-    fn verify(&self, id: CommandId, envelope: &Envelope, now: DateTime<Utc>) -> Result<CommandOrder, Refusal> {
+    fn verify(
+        &self,
+        id: CommandId,
+        envelope: &Envelope,
+        now: DateTime<Utc>,
+    ) -> Result<CommandOrder, Refusal> {
         let trust = &self.engine.setup().trust;
         let not_verifiable = |why: String| Refusal {
             word: "not-verifiable",
@@ -99,7 +104,9 @@ impl Gate {
         let order = match open_order(envelope, trust).map_err(not_verifiable)? {
             Opened::Order(order) => *order,
             Opened::NotUnderstood { why, .. } => {
-                let message = format!("The executor does not know the command or one of its fields ({why}); restart it.");
+                let message = format!(
+                    "The executor does not know the command or one of its fields ({why}); restart it."
+                );
                 return Err(Refusal { word: "not-understood", message });
             }
         };
@@ -107,7 +114,10 @@ impl Gate {
             return Err(not_verifiable(format!("it is command {}", order.id)));
         }
         if order.epoch != trust.epoch {
-            return Err(not_verifiable(format!("it is for enrolment {}, this is {}", order.epoch, trust.epoch)));
+            return Err(not_verifiable(format!(
+                "it is for enrolment {}, this is {}",
+                order.epoch, trust.epoch
+            )));
         }
         match order.not_before {
             Some(at) if at > now + CLOCK_TOLERANCE => Err(Refusal {

@@ -35,7 +35,8 @@ impl Memory {
     /// # Errors
     /// When the file is there and cannot be read: replays would pass.
     pub(super) fn read(state: StateDir) -> std::io::Result<Self> {
-        let begun = state.read_json::<Vec<(CommandId, Begun)>>(FILE)?.unwrap_or_default().into_iter().collect();
+        let begun =
+            state.read_json::<Vec<(CommandId, Begun)>>(FILE)?.unwrap_or_default().into_iter().collect();
         Ok(Self { state, begun, outcomes: VecDeque::new() })
     }
 

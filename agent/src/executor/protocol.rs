@@ -43,21 +43,47 @@ pub enum Purpose {
 #[serde(tag = "done", rename_all = "snake_case")]
 pub enum Done {
     /// The first word on a connection.
-    Hello { version: String },
-    Outcome { id: CommandId, outcome: ActionOutcome },
+    Hello {
+        version: String,
+    },
+    Outcome {
+        id: CommandId,
+        outcome: ActionOutcome,
+    },
     /// The rules are in the kernel, which lifts them unless the server signs `nonce`.
-    Provisional { id: CommandId, nonce: String },
-    Progress { id: CommandId, step: String, done_steps: u32, total_steps: u32, bytes: u64 },
+    Provisional {
+        id: CommandId,
+        nonce: String,
+    },
+    Progress {
+        id: CommandId,
+        step: String,
+        done_steps: u32,
+        total_steps: u32,
+        bytes: u64,
+    },
     /// `None`: the host is not isolated for good.
-    Challenge { nonce: Option<String> },
+    Challenge {
+        nonce: Option<String>,
+    },
     Refreshed,
-    NotConfirmed { nonce: String, why: String },
-    Observed { purpose: Purpose, observation: IsolationObservation },
+    NotConfirmed {
+        nonce: String,
+        why: String,
+    },
+    Observed {
+        purpose: Purpose,
+        observation: IsolationObservation,
+    },
     /// Not asked for: the isolation is not as it was.
     Changed,
     /// `Err`: why not.
-    DnsOpened { refused: Option<String> },
-    ServersTried { refused: Option<String> },
+    DnsOpened {
+        refused: Option<String>,
+    },
+    ServersTried {
+        refused: Option<String>,
+    },
     Noted,
     /// Said by the client, not by an executor: one is there again and knows nothing of the last one's work.
     Reconnected,

@@ -36,7 +36,9 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// Name another path, or make its directory.
-    #[error("the executor cannot listen at {path}; make its directory, or set another `executor_socket` in [agent] of agent.conf")]
+    #[error(
+        "the executor cannot listen at {path}; make its directory, or set another `executor_socket` in [agent] of agent.conf"
+    )]
     Socket { path: PathBuf, source: io::Error },
     #[error("{path} is there and is no socket; set another `executor_socket` in [agent] of agent.conf")]
     NotASocket { path: PathBuf },
@@ -45,7 +47,9 @@ pub enum ServerError {
         "the socket {path} cannot be given to group {gid}; let its directory belong to that group, with the set-group-id bit"
     )]
     Group { path: PathBuf, gid: u32, source: io::Error },
-    #[error("the executor's memory of commands cannot be read; it is kept against replays, so mend or delete executor-memory.json")]
+    #[error(
+        "the executor's memory of commands cannot be read; it is kept against replays, so mend or delete executor-memory.json"
+    )]
     Memory(#[source] io::Error),
     #[error("the system gives no threads or signals")]
     System(#[source] io::Error),
@@ -150,8 +154,11 @@ fn give_to_group(path: &Path, gid: u32) -> Result<(), ServerError> {
     if fs::metadata(path).is_ok_and(|metadata| metadata.gid() == gid) {
         return Ok(());
     }
-    std::os::unix::fs::chown(path, None, Some(gid))
-        .map_err(|source| ServerError::Group { path: path.to_owned(), gid, source })
+    std::os::unix::fs::chown(path, None, Some(gid)).map_err(|source| ServerError::Group {
+        path: path.to_owned(),
+        gid,
+        source,
+    })
 }
 
 fn is_welcome(stream: &UnixStream, server: &Server, is_busy: bool) -> Result<(), String> {

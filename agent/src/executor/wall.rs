@@ -15,7 +15,8 @@ const MAX_TERMINALS: usize = 200;
 
 /// Never waits for a terminal and never fails: who cannot be told is not.
 pub(super) fn tell(notice: &str) {
-    let text = format!("\r\n\x07Message from the Voltaxe Sentinel agent on this host:\r\n{}\r\n", plain(notice));
+    let text =
+        format!("\r\n\x07Message from the Voltaxe Sentinel agent on this host:\r\n{}\r\n", plain(notice));
     let mut told = 0;
     for terminal in terminals().into_iter().take(MAX_TERMINALS) {
         let flags = (OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();

@@ -104,7 +104,8 @@ impl Warden {
     fn do_duty(&mut self, duty: Duty) {
         match duty {
             Duty::Run { id, only_if_known: true, .. } if self.generation() != Some(id) => {
-                let message = "The command has expired; issue it again, or correct this host's clock.".to_owned();
+                let message =
+                    "The command has expired; issue it again, or correct this host's clock.".to_owned();
                 self.end(id, refused("expired", message));
             }
             Duty::Run { id, action, servers, .. } => self.run(id, action, &servers),
@@ -147,7 +148,8 @@ impl Warden {
         if action.changes_isolation()
             && let Some(newer) = self.generation().filter(|newer| *newer > id)
         {
-            let message = format!("Command {newer}, issued later, was carried out first; this one would undo it.");
+            let message =
+                format!("Command {newer}, issued later, was carried out first; this one would undo it.");
             return self.end(id, refused("superseded", message));
         }
         #[cfg(debug_assertions)]
@@ -242,13 +244,14 @@ impl Warden {
     }
 
     fn roll_back(&mut self, id: CommandId, why: &str) {
-        let probation = self.question.take_if(|question| {
-            question.probation.as_ref().is_some_and(|probation| probation.id == id)
-        });
+        let probation = self
+            .question
+            .take_if(|question| question.probation.as_ref().is_some_and(|probation| probation.id == id));
         let observed = self.kernel.observe(clock::wall());
         let is_its_own = probation.is_some() || observed.generation == Some(id);
         if !is_its_own || observed.state != ObservedIsolation::NotIsolated && !observed.is_provisional {
-            let message = format!("The rules are not those of command {id} on probation; nothing was changed.");
+            let message =
+                format!("The rules are not those of command {id} on probation; nothing was changed.");
             return self.end(id, action::outcome(false, message, observed));
         }
         let why: String = why.chars().filter(|c| !c.is_control()).take(300).collect();
@@ -281,7 +284,11 @@ impl Warden {
         let observed = self.kernel.observe(clock::wall());
         let until = clock::wall() + TRIED_FOR;
         let mut terms = Terms {
-            exceptions: observed.exceptions.into_iter().filter(|exception| exception.until.is_none_or(|at| at > clock::wall())).collect(),
+            exceptions: observed
+                .exceptions
+                .into_iter()
+                .filter(|exception| exception.until.is_none_or(|at| at > clock::wall()))
+                .collect(),
             allow_dns: observed.allows_dns,
             auto_restore_at: observed.auto_restore_at,
         };
@@ -292,9 +299,7 @@ impl Warden {
             port: Some(server.port()),
             until: Some(until),
         }));
-        self.kernel
-            .change(generation, &present, &terms, clock::wall())
-            .map_err(|error| error.to_string())?;
+        self.kernel.change(generation, &present, &terms, clock::wall()).map_err(|error| error.to_string())?;
         self.tried = new;
         Ok(())
     }
@@ -316,7 +321,10 @@ impl Warden {
         match &found {
             Watch::Unchanged => return,
             Watch::PutBack(drift) => {
-                tracing::warn!(found = drift.found, "Somebody changed the isolation's rules; they are put back");
+                tracing::warn!(
+                    found = drift.found,
+                    "Somebody changed the isolation's rules; they are put back"
+                );
             }
             Watch::NotPutBack(drift) => {
                 tracing::error!(found = drift.found, "The isolation is broken and could not be put back");

@@ -32,16 +32,9 @@ pub enum Record {
         at: DateTime<Utc>,
     },
     /// The server has the result on its disk.
-    Reported {
-        id: CommandId,
-        at: DateTime<Utc>,
-    },
+    Reported { id: CommandId, at: DateTime<Utc> },
     /// A finished and reported command, as compaction leaves it.
-    Known {
-        kind: String,
-        result: CommandResult,
-        forget_after: DateTime<Utc>,
-    },
+    Known { kind: String, result: CommandResult, forget_after: DateTime<Utc> },
 }
 
 impl Record {

@@ -13,7 +13,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The caller verifies the answer. A server that does not know the route is not reached: an answer that nobody signed shows
 /// nothing.
-pub async fn probe(http: &HttpClient, identity: &Identity, nonce: &str) -> Result<ProbeAnswer, RequestFailure> {
+pub async fn probe(
+    http: &HttpClient,
+    identity: &Identity,
+    nonce: &str,
+) -> Result<ProbeAnswer, RequestFailure> {
     let http = http.fresh().map_err(unavailable)?;
     let mut url = http.address().url().join("/agent/probe");
     url.query_pairs_mut().append_pair("nonce", nonce);
