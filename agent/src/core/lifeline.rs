@@ -211,8 +211,8 @@ impl Core {
         if let Some(probation) = self.lifeline.probation_of(nonce) {
             let next = match probation.step {
                 Step::Probing { next } => next,
-                Step::Waiting { .. } | Step::Confirming => now.uptime + PROBE_EVERY,
-                Step::RollingBack => return,
+                Step::Confirming => now.uptime + PROBE_EVERY,
+                Step::Waiting { .. } | Step::RollingBack => return,
             };
             probation.why = why;
             probation.step = Step::Waiting { until: next.max(now.uptime) };
