@@ -4,12 +4,15 @@
 
 mod apply;
 mod device;
+mod gate;
+mod host;
 mod kernel;
 mod netlink;
 mod nft;
 mod numbers;
 mod observe;
 pub mod ruleset;
+mod state;
 mod terms;
 mod transaction;
 
@@ -18,7 +21,9 @@ use std::{io, net::SocketAddr, sync::mpsc, thread};
 use voltaxe_protocol::{CommandId, IsolationObservation};
 
 pub use device::addresses;
-pub use kernel::{Applied, CONTACT_WITHIN, EndedBy, IsolationError, Kernel, Watch};
+pub use host::HostFiles;
+pub use kernel::{CONTACT_WITHIN, IsolationError, Kernel, Watch};
+pub use state::{Applied, AppliedRules, Ended, EndedBy};
 pub use terms::Terms;
 
 use crate::{

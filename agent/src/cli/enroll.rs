@@ -193,6 +193,7 @@ fn set_old_state_aside(state: &StateDir) -> anyhow::Result<()> {
     }
     if let Some(mut applied) = Applied::read(state).unwrap_or_default() {
         applied.generation = voltaxe_protocol::CommandId(0);
+        applied.ended = None;
         state.write_json("isolation.json", &applied).context("isolation.json cannot be written")?;
     }
     state.sync().context("the state directory cannot be written")
