@@ -11,6 +11,7 @@ mod netlink;
 mod nft;
 mod numbers;
 mod observe;
+mod preflight;
 pub mod ruleset;
 mod state;
 mod terms;

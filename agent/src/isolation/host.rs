@@ -1,7 +1,12 @@
 //! What the host's own files say. All paths hang off one root, so that tests can have files of their own.
 
+mod connections;
 mod leases;
+mod processes;
 mod resolvers;
+mod sessions;
+
+pub(super) use connections::Connection;
 
 use std::{
     fs,
@@ -32,10 +37,6 @@ impl HostFiles {
     /// `None` when it cannot be read; odd bytes are replaced.
     pub(super) fn text(&self, path: &str) -> Option<String> {
         fs::read(self.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    pub(super) fn exists(&self, path: &str) -> bool {
-        self.path(path).exists()
     }
 
     /// The texts of the files in a directory whose names satisfy `wanted`, in the order of their names.

@@ -1,4 +1,5 @@
 mod judge;
+mod preview;
 mod watch;
 
 use std::{io, net::SocketAddr, time::Duration};
