@@ -4,15 +4,21 @@
 
 mod apply;
 mod device;
+mod gate;
+mod host;
 mod kernel;
 mod netlink;
 mod nft;
 mod numbers;
 mod observe;
+mod preflight;
 pub mod ruleset;
+mod state;
 mod terms;
 mod transaction;
 
 pub use device::addresses;
-pub use kernel::{Applied, CONTACT_WITHIN, EndedBy, IsolationError, Kernel, Watch};
+pub use host::HostFiles;
+pub use kernel::{CONTACT_WITHIN, IsolationError, Kernel, Watch};
+pub use state::{Applied, AppliedRules, Ended, EndedBy};
 pub use terms::Terms;

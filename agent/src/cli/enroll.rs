@@ -203,6 +203,7 @@ fn set_old_state_aside(state: &StateDir, acting: &StateDir) -> anyhow::Result<()
     }
     if let Some(mut applied) = Applied::read(acting).unwrap_or_default() {
         applied.generation = voltaxe_protocol::CommandId(0);
+        applied.ended = None;
         acting.write_json("isolation.json", &applied).context("isolation.json cannot be written")?;
     }
     state.sync().context("the state directory cannot be written")

@@ -330,8 +330,8 @@ impl Warden {
                 tracing::error!(found = drift.found, "The isolation is broken and could not be put back");
             }
             Watch::Extended { devices } => tracing::info!(?devices, "The isolation covers new devices"),
-            Watch::Lifted { generation } => {
-                tracing::warn!(generation = generation.0, "The kernel's timer has lifted the isolation");
+            Watch::Lifted { generation, by } => {
+                tracing::warn!(generation = generation.0, "The kernel has lifted the isolation: it ended {by}");
             }
             Watch::ReleasedElsewhere { generation, by } => {
                 tracing::warn!(generation = generation.0, "The isolation ended {by}");

@@ -10,6 +10,7 @@ mod chaos;
 mod cli;
 mod delivery;
 mod direct;
+mod executor;
 mod gateway;
 mod isolation;
 mod kills;
