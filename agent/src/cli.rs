@@ -1,6 +1,7 @@
 //! The command line: one binary, three roles.
 
 mod enroll;
+mod isolation;
 mod run;
 mod status;
 
@@ -57,6 +58,9 @@ enum Role {
         #[arg(long)]
         json: bool,
     },
+    /// Look at this host's isolation, and end it with a release ticket. Works without the agent and without a network.
+    #[command(subcommand)]
+    Isolation(isolation::Action),
 }
 
 #[derive(Args)]
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Role::Run => run::run(&places),
         Role::Enroll(arguments) => enroll::enroll(&places, &arguments),
         Role::Status { json } => status::status(&places, json),
+        Role::Isolation(action) => isolation::isolation(&places, action),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
