@@ -2,6 +2,7 @@
 
 mod enroll;
 mod executor;
+mod isolation;
 mod run;
 mod status;
 
@@ -64,6 +65,9 @@ enum Role {
         #[arg(long)]
         json: bool,
     },
+    /// Look at this host's isolation, and end it with a release ticket. Works without the agent and without a network.
+    #[command(subcommand)]
+    Isolation(isolation::Action),
 }
 
 #[derive(Args)]
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Role::Executor(ExecutorArgs { adopt: false }) => executor::run(&places),
         Role::Enroll(arguments) => enroll::enroll(&places, &arguments),
         Role::Status { json } => status::status(&places, json),
+        Role::Isolation(action) => isolation::isolation(&places, action),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -329,9 +329,15 @@ impl Warden {
             Watch::NotPutBack(drift) => {
                 tracing::error!(found = drift.found, "The isolation is broken and could not be put back");
             }
+            Watch::Reapplied { generation } => {
+                tracing::info!(generation = generation.0, "The isolation is in force again after a restart");
+            }
             Watch::Extended { devices } => tracing::info!(?devices, "The isolation covers new devices"),
             Watch::Lifted { generation, by } => {
-                tracing::warn!(generation = generation.0, "The kernel has lifted the isolation: it ended {by}");
+                tracing::warn!(
+                    generation = generation.0,
+                    "The kernel has lifted the isolation: it ended {by}"
+                );
             }
             Watch::ReleasedElsewhere { generation, by } => {
                 tracing::warn!(generation = generation.0, "The isolation ended {by}");

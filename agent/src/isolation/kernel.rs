@@ -120,6 +120,12 @@ impl Kernel {
         self.applied.as_ref()
     }
 
+    /// Whether the state file says what this process knows.
+    #[must_use]
+    pub fn is_saved(&self) -> bool {
+        self.is_saved
+    }
+
     /// Writes the state file when it is behind. For when nobody waits.
     pub fn save(&mut self) {
         if !self.is_saved {

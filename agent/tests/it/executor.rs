@@ -12,8 +12,8 @@ use std::{
 
 use serde_json::{Value, json};
 use voltaxe_protocol::{
-    Cancellation, Command, CommandOrder, CommandId, EndpointId, Envelope, Epoch, Keypair, KillProcess, ListProcesses,
-    PayloadType, ProbeClaims, ProcessTarget,
+    Cancellation, Command, CommandId, CommandOrder, EndpointId, Envelope, Epoch, Keypair, KillProcess,
+    ListProcesses, PayloadType, ProbeClaims, ProcessTarget,
 };
 use voltaxe_sentinel::{clock, executor::MAX_FRAME_BYTES};
 
@@ -63,7 +63,8 @@ impl Intruder {
 
     fn run(&mut self, id: i64, envelope: &Envelope) -> Value {
         let servers = [format!("{}:{PORT}", SERVER[0])];
-        self.ask(&json!({"task": "run", "id": id, "envelope": envelope, "servers": servers})).expect("an answer")
+        self.ask(&json!({"task": "run", "id": id, "envelope": envelope, "servers": servers}))
+            .expect("an answer")
     }
 
     fn refusal(&mut self, id: i64, envelope: &Envelope) -> String {
@@ -163,7 +164,11 @@ fn an_intruder_in_the_network_process_has_no_effect() {
             ("not-verifiable", Some(true), CommandOrder { endpoint_id: stranger.clone(), ..own.clone() }),
             ("not-verifiable", Some(true), CommandOrder { epoch: Epoch(2), ..own.clone() }),
             ("expired", Some(true), CommandOrder { expires_at: old, ..own.clone() }),
-            ("too-early", Some(true), CommandOrder { not_before: Some(now + chrono::TimeDelta::hours(1)), ..own.clone() }),
+            (
+                "too-early",
+                Some(true),
+                CommandOrder { not_before: Some(now + chrono::TimeDelta::hours(1)), ..own.clone() },
+            ),
         ];
         for (word, is_servers, order) in cases {
             id += 1;
@@ -177,7 +182,8 @@ fn an_intruder_in_the_network_process_has_no_effect() {
         }
         assert_eq!(intruder.refusal(0, &altered), "not-verifiable");
         assert_eq!(intruder.refusal(77, &gateway.seal(&own)), "not-verifiable", "under another name");
-        let as_probe = Envelope { payload_type: PayloadType::Probe.as_str().to_owned(), ..gateway.seal(&own) };
+        let as_probe =
+            Envelope { payload_type: PayloadType::Probe.as_str().to_owned(), ..gateway.seal(&own) };
         assert_eq!(intruder.refusal(0, &as_probe), "not-verifiable");
         tried += 3;
     }
@@ -218,14 +224,21 @@ fn an_older_order_is_not_replayed_and_rules_need_the_server_s_own_signature() {
         nonce: nonce.to_owned(),
         endpoint_id: endpoint_id.clone(),
         server_time: clock::wall(),
-        addresses: vec!["10.77.0.9:8080".parse().unwrap(), "0.0.0.0:1".parse().unwrap(), "224.0.0.1:1".parse().unwrap()],
+        addresses: vec![
+            "10.77.0.9:8080".parse().unwrap(),
+            "0.0.0.0:1".parse().unwrap(),
+            "224.0.0.1:1".parse().unwrap(),
+        ],
     };
     let confirm = |answer: Envelope| json!({"task": "confirm", "nonce": nonce, "answer": answer});
     let server = |claims: &ProbeClaims| Envelope::seal(PayloadType::Probe, claims, &gateway.state().key);
     for forged in [
         Envelope::seal(PayloadType::Probe, &claims(&nonce), &Keypair::generate()),
         server(&claims("another")),
-        server(&ProbeClaims { endpoint_id: EndpointId::of_key(&Keypair::generate().public()), ..claims(&nonce) }),
+        server(&ProbeClaims {
+            endpoint_id: EndpointId::of_key(&Keypair::generate().public()),
+            ..claims(&nonce)
+        }),
         gateway.seal(&newer),
     ] {
         let done = intruder.ask(&confirm(forged)).unwrap();
@@ -246,7 +259,11 @@ fn an_older_order_is_not_replayed_and_rules_need_the_server_s_own_signature() {
     let done = intruder.run(8, &gateway.seal(&gateway.order(8, restore())));
     assert_eq!(done["outcome"]["success"], true);
     assert_eq!(world.ruleset(), "");
-    assert_eq!(intruder.refusal(6, &gateway.seal(&newer)), "superseded", "an isolate that was undone stays undone");
+    assert_eq!(
+        intruder.refusal(6, &gateway.seal(&newer)),
+        "superseded",
+        "an isolate that was undone stays undone"
+    );
 }
 
 #[test]
@@ -256,7 +273,16 @@ fn a_signed_order_is_carried_out_once_and_once_more_after_a_crash() {
     let mut host = Host::split(&world, &gateway);
     let kill = |id| {
         let target = ProcessTarget::Name("no-such-process".to_owned());
-        gateway.order(id, Command::KillProcess(KillProcess { target, grace_seconds: 0, tree: false, force: false, preview: false }))
+        gateway.order(
+            id,
+            Command::KillProcess(KillProcess {
+                target,
+                grace_seconds: 0,
+                tree: false,
+                force: false,
+                preview: false,
+            }),
+        )
     };
     let envelope = gateway.seal(&kill(1));
     let first = Intruder::at(&host).run(1, &envelope);
@@ -334,7 +360,9 @@ fn an_executor_that_is_killed_is_asked_again() {
     host.crash_executor();
     world.nft("flush ruleset");
     host.start_executor();
-    eventually("the isolation is put back", || (host.status()["isolation"]["state"] == "isolated").then_some(()));
+    eventually("the isolation is put back", || {
+        (host.status()["isolation"]["state"] == "isolated").then_some(())
+    });
 }
 
 #[test]
@@ -358,7 +386,10 @@ fn a_running_command_ends_early_when_its_cancellation_is_signed() {
     };
     let forged = Envelope::seal(PayloadType::Cancellation, &forged, &Keypair::generate());
     assert_eq!(intruder.ask(&json!({"task": "interrupt", "envelope": forged})).unwrap()["done"], "noted");
-    assert_eq!(intruder.ask(&json!({"task": "interrupt", "envelope": gateway.seal_cancellation(1)})).unwrap()["done"], "noted");
+    assert_eq!(
+        intruder.ask(&json!({"task": "interrupt", "envelope": gateway.seal_cancellation(1)})).unwrap()["done"],
+        "noted"
+    );
     let done = intruder.hear().unwrap();
     assert_eq!((&done["done"], &done["id"]), (&json!("outcome"), &json!(1)), "{done}");
     let _ = victim.kill();

@@ -64,7 +64,7 @@ impl Kernel {
         let holds = |index: usize| found.gate().is_some_and(|gate| gate.holds(key_of_exception(index)));
         let exceptions = rules.terms.exceptions.iter().enumerate();
         IsolationObservation {
-            auto_restore_at: rules.terms.auto_restore_at,
+            auto_restore_at: rules.deadline(),
             is_provisional: rules.contact_by.is_some(),
             exceptions: exceptions
                 .filter(|(index, exception)| exception.until.is_none() || holds(*index))
