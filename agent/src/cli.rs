@@ -1,7 +1,9 @@
-//! The command line: one binary, three roles.
+//! The command line: one binary for all roles.
 
 mod completions;
 mod enroll;
+mod executor;
+mod isolation;
 mod man;
 mod run;
 mod status;
@@ -44,8 +46,14 @@ struct Places {
 enum Role {
     /// Take commands from the server and carry them out, until SIGTERM.
     ///
-    /// Needs root for isolating the host. A server that is away is waited for; isolation outlives the agent.
+    /// Needs root for isolating the host, or an `executor` that has it. A server that is away is waited for; isolation outlives the agent.
     Run,
+    /// Act on this host for an agent that may not: the privileged half, behind a Unix socket.
+    ///
+    /// For a service beside `run`, when `executor_socket` in [agent] of agent.conf is set. It carries out what the server has
+    /// signed and nothing else, speaks with no network, and needs CAP_NET_ADMIN, CAP_KILL, CAP_DAC_READ_SEARCH and
+    /// CAP_SYS_PTRACE. `run` then needs no privilege at all.
+    Executor(ExecutorArgs),
     /// Make a key for this host and have the server accept it.
     ///
     /// The enrol string holds a secret and is therefore never an argument. For example:
@@ -59,6 +67,9 @@ enum Role {
         #[arg(long)]
         json: bool,
     },
+    /// Look at this host's isolation, and end it with a release ticket. Works without the agent and without a network.
+    #[command(subcommand)]
+    Isolation(isolation::Action),
     /// Print the completions of a shell, for example `voltaxe-sentinel completions bash`.
     #[command(hide = true)]
     Completions { shell: clap_complete::Shell },
@@ -68,6 +79,14 @@ enum Role {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct ExecutorArgs {
+    /// Only hand over what an agent of one process has left: the executor's copy of the enrolment, the isolation's state, and
+    /// the state directory to the agent's user. Harmless when that is done already. For packages.
+    #[arg(long)]
+    adopt: bool,
 }
 
 #[derive(Args)]
@@ -85,8 +104,11 @@ pub fn main() -> ExitCode {
     let Cli { places, role } = Cli::parse();
     let done = match role {
         Role::Run => run::run(&places),
+        Role::Executor(ExecutorArgs { adopt: true }) => executor::adopt_only(&places),
+        Role::Executor(ExecutorArgs { adopt: false }) => executor::run(&places),
         Role::Enroll(arguments) => enroll::enroll(&places, &arguments),
         Role::Status { json } => status::status(&places, json),
+        Role::Isolation(action) => isolation::isolation(&places, action),
         Role::Completions { shell } => completions::print(&mut Cli::command(), shell),
         Role::Man { directory } => man::write(Cli::command(), &directory),
     };
@@ -138,6 +160,16 @@ fn start_log(level: tracing::Level) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+}
+
+/// A process that lost one of its threads would look alive and do nothing: the service manager is to start a new one, which
+/// takes up the journal.
+fn end_with_any_thread() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 /// One provider for every TLS user in the process.

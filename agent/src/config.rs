@@ -23,7 +23,19 @@ const KEYS: &[(&str, &[&str])] = &[
     ("stream", &["enabled"]),
     ("direct", &["enabled", "listen"]),
     ("telemetry", &["interval_seconds"]),
-    ("agent", &["state_dir", "machine_id_file", "hostname", "log_level"]),
+    ("isolation", &["rediscover"]),
+    (
+        "agent",
+        &[
+            "state_dir",
+            "machine_id_file",
+            "hostname",
+            "log_level",
+            "executor_socket",
+            "executor_state_dir",
+            "user",
+        ],
+    ),
 ];
 
 #[derive(Clone, Debug)]
@@ -45,6 +57,13 @@ pub struct Config {
     /// Instead of the system's host name at enrolment.
     pub hostname: Option<String>,
     pub log_level: tracing::Level,
+    /// Whether an isolated host that lost its server may ask its resolvers for it, for seconds at a time.
+    pub may_rediscover: bool,
+    /// Where the executor listens; `None`: the agent is one process.
+    pub executor_socket: Option<PathBuf>,
+    pub executor_state_dir: PathBuf,
+    /// The user, by name or number, that the part of the agent runs as which speaks with the network.
+    pub user: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +149,14 @@ impl Config {
                 .unwrap_or_else(|| PathBuf::from("/etc/machine-id")),
             hostname: values.get("agent", "hostname", None, hostname)?,
             log_level: values.get("agent", "log_level", None, log_level)?.unwrap_or(tracing::Level::INFO),
+            may_rediscover: values.get("isolation", "rediscover", None, boolean)?.unwrap_or(true),
+            executor_socket: values.get("agent", "executor_socket", None, absolute_path)?,
+            executor_state_dir: values
+                .get("agent", "executor_state_dir", None, absolute_path)?
+                .unwrap_or_else(|| PathBuf::from("/var/lib/voltaxe-sentinel-executor")),
+            user: values
+                .get("agent", "user", None, |text| Ok(text.to_owned()))?
+                .unwrap_or_else(|| "voltaxe-sentinel".to_owned()),
         })
     }
 
@@ -141,6 +168,12 @@ impl Config {
              [server]\napi_url = {api_url}\n\n\
              [polling]\nenabled = true\ninterval_seconds = 10\n"
         )
+    }
+
+    /// Where the isolation's state and the bundles are.
+    #[must_use]
+    pub fn acting_state_dir(&self) -> &Path {
+        if self.executor_socket.is_some() { &self.executor_state_dir } else { &self.state_dir }
     }
 
     pub fn server_url(&self) -> Result<&ServerUrl, ConfigError> {

@@ -8,6 +8,7 @@ mod execute;
 mod intake;
 mod jitter;
 mod ledger;
+mod lifeline;
 mod link;
 mod order;
 mod outbox;
@@ -30,12 +31,15 @@ pub use direct::{DirectVerdict, Ticket};
 pub use effect::{
     ActionOutcome, Channel, Effect, Now, Post, PostKey, RequestFailure, StreamLoss, WakeReason,
 };
+pub use lifeline::LIFTED_AFTER;
 pub use link::Polling;
 pub use order::Trust;
+pub(crate) use order::{Opened, Refusal, acceptable, open as open_order};
 
 use crate::journal::{BatchId, Record, Usage};
 use jitter::Jitter;
 use ledger::{Entry, Ledger, Phase};
+use lifeline::Lifeline;
 use link::{Link, Stream};
 use outbox::Outbox;
 use queue::Lane;
@@ -70,6 +74,7 @@ pub struct Core {
     ledger: Ledger,
     outbox: Outbox,
     link: Link,
+    lifeline: Lifeline,
     jitter: Jitter,
     busy: BTreeMap<Lane, CommandId>,
     /// Appends that are not answered yet.
@@ -137,6 +142,7 @@ impl Core {
         let mut core = Self {
             trust,
             outbox,
+            lifeline: Lifeline::default(),
             link: Link::new(now, settings.stream_enabled, settings.polling),
             jitter: Jitter::new(seed),
             busy: BTreeMap::new(),
@@ -182,6 +188,7 @@ impl Core {
             (!self.telemetry.collecting).then_some((self.telemetry.next, WakeReason::Telemetry)),
             self.next_report().map(|at| (at, WakeReason::ReportAgain)),
             not_before.map(|at| (at, WakeReason::NotBefore)),
+            self.lifeline_due().map(|at| (at, WakeReason::Lifeline)),
             Some((self.next_forget, WakeReason::Forget)),
         ]
         .into_iter()
@@ -206,6 +213,7 @@ impl Core {
             self.ledger.forget_old(now.wall);
             self.next_forget = now.uptime + FORGET_INTERVAL;
         }
+        self.keep_lifeline(now);
         self.start_what_can(now);
         self.report(now);
     }
@@ -287,6 +295,7 @@ impl Core {
     pub fn handle_telemetry(&mut self, now: Now, telemetry: Telemetry) {
         self.telemetry.collecting = false;
         self.telemetry.next = now.uptime + self.telemetry.interval;
+        self.note_isolation(now, &telemetry.isolation);
         self.last_observation = Some(telemetry.isolation.clone());
         if self.link.is_live() {
             self.effects.push_back(Effect::Send(AgentFrame::Telemetry(Box::new(telemetry))));

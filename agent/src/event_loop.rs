@@ -1,8 +1,12 @@
 //! The only place where the agent waits: it feeds the core with what happens and does what the core says.
 
+mod perform;
+mod upload;
+
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -12,29 +16,23 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::spawn_blocking,
     time::{Instant, sleep_until},
 };
-use voltaxe_protocol::{
-    AgentFacts, Command, CommandId, IsolationObservation, ObservedIsolation, PollResponse, Telemetry,
-};
+use voltaxe_protocol::{AgentFrame, CommandId, PollResponse, ProbeAnswer, Telemetry};
 
 use crate::{
-    action::{Control, agent_check},
-    clock::{self, Clock},
-    core::{
-        ActionOutcome, Core, DirectVerdict, Effect, PostKey, Recovered, RequestFailure, Settings, Ticket,
-        Trust,
-    },
+    clock::Clock,
+    core::{Core, DirectVerdict, Now, PostKey, Recovered, RequestFailure, Settings, Ticket},
+    executor::{Done, Executor, Purpose, Task},
     identity::Identity,
-    isolation::Isolation,
     journal::{BatchId, Journal, JournalError, Usage},
+    service_manager::ServiceManager,
     state_dir::StateDir,
-    telemetry,
     transport::{
         DirectRequest, HttpClient, ServerAddress, Stream, StreamEvent, TlsSettings, adopt_direct,
-        open_stream, serve_direct,
+        serve_direct,
     },
 };
 
@@ -53,6 +51,9 @@ pub struct Agent {
     pub address: Arc<ServerAddress>,
     pub tls: TlsSettings,
     pub http: HttpClient,
+    pub executor: Executor,
+    /// The directory of bundles that wait for their upload.
+    pub evidence: PathBuf,
     /// Where the server may post commands to.
     pub direct: Option<TcpListener>,
 }
@@ -60,8 +61,12 @@ pub struct Agent {
 /// Something that happened, from any task or thread.
 pub enum Event {
     Committed(BatchId, Result<Usage, JournalError>),
-    ActionDone(CommandId, ActionOutcome),
-    Observed(IsolationObservation),
+    Done(Done),
+    Probed(String, Result<ProbeAnswer, RequestFailure>),
+    /// What the name service says of the server.
+    LookedUp(Vec<SocketAddr>),
+    /// The server has this command's bundle.
+    Uploaded(CommandId),
     Collected(Box<Telemetry>),
     Stream(StreamEvent),
     Polled(Result<PollResponse, RequestFailure>),
@@ -88,9 +93,10 @@ struct EventLoop<'a> {
     agent: Agent,
     core: Core,
     journal: &'a Journal,
-    isolation: &'a Isolation,
     events: mpsc::UnboundedSender<Event>,
     stream: Option<Stream>,
+    /// Woken when there may be something to upload.
+    uploads: Arc<Notify>,
     direct_port: Option<u16>,
     /// Who waits for a verdict on the direct channel.
     tickets: BTreeMap<Ticket, oneshot::Sender<DirectVerdict>>,
@@ -107,25 +113,19 @@ pub async fn run(
     mut agent: Agent,
     recovered: Recovered,
     journal: &Journal,
-    isolation: &Isolation,
     events: mpsc::UnboundedSender<Event>,
     mut happened: mpsc::UnboundedReceiver<Event>,
 ) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let now = agent.clock.now();
-    let trust = Trust {
-        endpoint_id: agent.identity.grant.endpoint_id.clone(),
-        epoch: agent.identity.grant.epoch,
-        server_key: agent.identity.server_key.clone(),
-    };
-    let core = Core::new(now, seed(), trust, &agent.settings, recovered);
+    let core = Core::new(now, seed(), agent.identity.trust(), &agent.settings, recovered);
     let direct_port = agent.direct.take().map(|listener| listen(listener, &agent, &events)).transpose()?;
     let mut this = EventLoop {
+        uploads: upload::start(&agent, &events),
         agent,
         core,
         journal,
-        isolation,
         events,
         stream: None,
         direct_port: direct_port.map(|address| address.port()),
@@ -134,6 +134,9 @@ pub async fn run(
         started_at: now.wall,
         contact_written: None,
     };
+    let manager = ServiceManager::from_environment();
+    manager.ready();
+    let mut next_sign = Instant::now();
     let mut stop_at: Option<Instant> = None;
     loop {
         this.perform_effects();
@@ -145,9 +148,14 @@ pub async fn run(
             biased;
             () = received(&mut terminate, &mut interrupt), if stop_at.is_none() => {
                 tracing::info!("Stopping: finishing journal writes, isolation stays as it is");
+                manager.stopping();
                 stop_at = Some(Instant::now() + FINISH_WITHIN);
             }
             event = happened.recv() => if let Some(event) = event { this.handle(event) },
+            () = sleep_until(next_sign), if manager.sign_every().is_some() => {
+                manager.alive();
+                next_sign += manager.sign_every().unwrap_or(Duration::MAX);
+            }
             () = sleep_until(wake) => this.core.handle_timeout(this.agent.clock.now()),
         }
     }
@@ -187,8 +195,18 @@ impl EventLoop<'_> {
         let now = self.agent.clock.now();
         match event {
             Event::Committed(batch, outcome) => self.core.handle_committed(now, batch, outcome),
-            Event::ActionDone(id, outcome) => self.core.handle_action_done(now, id, outcome),
-            Event::Observed(observation) => self.collect(observation),
+            Event::Done(done) => self.hear(now, done),
+            Event::Probed(nonce, outcome) => {
+                if outcome.is_ok() {
+                    self.note_contact("probe");
+                }
+                self.core.handle_probed(now, &nonce, outcome);
+            }
+            Event::LookedUp(servers) => {
+                self.agent.address.learn(&servers);
+                self.agent.executor.submit(Task::TryServers { servers });
+            }
+            Event::Uploaded(id) => self.agent.executor.submit(Task::Discard { id }),
             Event::Collected(telemetry) => {
                 self.core.handle_telemetry(now, *telemetry);
                 // A live stream hears pongs, which do not come up to here.
@@ -199,6 +217,7 @@ impl EventLoop<'_> {
             Event::Stream(StreamEvent::Live { stream, telemetry_interval_seconds }) => {
                 self.stream = Some(stream);
                 self.note_contact("stream");
+                self.uploads.notify_one();
                 self.core.handle_stream_live(now, telemetry_interval_seconds);
             }
             Event::Stream(StreamEvent::Frame(frame)) => {
@@ -228,102 +247,43 @@ impl EventLoop<'_> {
         }
     }
 
-    fn perform_effects(&mut self) {
-        while let Some(effect) = self.core.poll_effect() {
-            self.perform(effect);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        let events = self.events.clone();
-        match effect {
-            Effect::Append { batch, records, urgency } => self.journal.append(batch, &records, urgency),
-            Effect::Compact { records } => self.journal.replace(&records),
-            Effect::Run { id, action: Command::NetworkIsolate(_) } => self.control(id, Control::Isolate),
-            Effect::Run { id, action: Command::NetworkRestore(_) } => self.control(id, Control::Restore),
-            Effect::Run { id, action: Command::AgentCheck(_) } => self.check(id),
-            Effect::Run { id, action } => {
-                let message = format!("This agent does not carry out {} yet; update it.", action.kind());
-                let outcome = ActionOutcome { success: false, message, data: None };
-                let _ = events.send(Event::ActionDone(id, outcome));
+    /// What the executor says.
+    fn hear(&mut self, now: Now, done: Done) {
+        match done {
+            Done::Outcome { id, outcome } => {
+                self.core.handle_action_done(now, id, outcome);
+                self.uploads.notify_one();
             }
-            Effect::Send(frame) => {
+            Done::Provisional { id, nonce } => {
+                // There is no name service any more.
+                self.agent.address.set_isolated(true);
+                self.core.handle_provisional(now, id, nonce);
+            }
+            Done::Progress { id, step, done_steps, total_steps, bytes } => {
                 if let Some(stream) = &self.stream {
-                    stream.send(frame);
+                    stream.send(AgentFrame::Progress {
+                        command_id: id,
+                        step,
+                        done_steps,
+                        total_steps,
+                        bytes,
+                    });
                 }
             }
-            Effect::CollectTelemetry => self.isolation.observe(move |observation| {
-                let _ = events.send(Event::Observed(observation));
-            }),
-            Effect::ConnectStream => {
-                let Agent { address, tls, identity, .. } = &self.agent;
-                tokio::spawn(open_stream(
-                    Arc::clone(address),
-                    tls.clone(),
-                    Arc::clone(identity),
-                    move |event| {
-                        let _ = events.send(Event::Stream(event));
-                    },
-                ));
+            Done::Challenge { nonce } => self.core.handle_challenge(now, nonce),
+            Done::Refreshed => self.core.handle_refreshed(now),
+            Done::NotConfirmed { nonce, why } => self.core.handle_not_confirmed(now, &nonce, why),
+            Done::Observed { purpose: Purpose::Telemetry, observation } => self.collect(observation),
+            Done::Observed { purpose: Purpose::Check(id), observation } => self.check(now, id, observation),
+            Done::Changed => self.core.handle_isolation_changed(now),
+            Done::DnsOpened { refused: None } => self.look_up(),
+            Done::ServersTried { refused: None } => self.core.handle_searched(now),
+            Done::DnsOpened { refused: Some(why) } | Done::ServersTried { refused: Some(why) } => {
+                tracing::info!("The search for the server ends: {why}");
             }
-            Effect::Poll => {
-                let (http, identity) = (self.agent.http.clone(), Arc::clone(&self.agent.identity));
-                let wait = self.agent.settings.polling.map_or(Duration::ZERO, |polling| polling.wait);
-                tokio::spawn(async move {
-                    let _ = events.send(Event::Polled(http.poll(&identity, wait).await));
-                });
-            }
-            Effect::AnswerDirect { ticket, verdict } => {
-                if let Some(waiting) = self.tickets.remove(&ticket) {
-                    // Who does not wait any longer asks again.
-                    let _ = waiting.send(verdict);
-                }
-            }
-            Effect::Post(post) => {
-                let (http, identity) = (self.agent.http.clone(), Arc::clone(&self.agent.identity));
-                tokio::spawn(async move {
-                    let _ = events.send(Event::Posted(post.key(), http.post(&identity, &post).await));
-                });
-            }
+            Done::Reconnected => self.core.handle_executor_back(now),
+            Done::Hello { .. } | Done::Noted | Done::Unknown => {}
         }
-    }
-
-    fn control(&self, id: CommandId, action: Control) {
-        let (events, servers) = (self.events.clone(), self.agent.address.known());
-        self.isolation.execute(id, action, servers, move |outcome| {
-            let _ = events.send(Event::ActionDone(id, outcome));
-        });
-    }
-
-    /// Takes the isolation thread for one look only, so that an isolate hardly waits.
-    fn check(&self, id: CommandId) {
-        let events = self.events.clone();
-        let (unreported, usage) = (self.core.unreported_results(), self.core.journal_usage());
-        self.isolation.observe(move |observation| {
-            #[cfg(debug_assertions)]
-            crate::fault::pass("before-effect");
-            let outcome = agent_check::outcome(observation, unreported, usage);
-            #[cfg(debug_assertions)]
-            crate::fault::pass("after-effect");
-            let _ = events.send(Event::ActionDone(id, outcome));
-        });
-    }
-
-    fn collect(&mut self, observation: IsolationObservation) {
-        let cut_off = matches!(observation.state, ObservedIsolation::Isolated | ObservedIsolation::Partial);
-        self.agent.address.set_isolated(cut_off);
-        let hostname = self.agent.identity.grant.hostname.clone();
-        let agent = AgentFacts {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: self.started_at,
-            unreported_results: self.core.unreported_results(),
-            direct_port: self.direct_port,
-        };
-        let events = self.events.clone();
-        spawn_blocking(move || {
-            let telemetry = telemetry::collect(&hostname, agent, observation, clock::wall());
-            let _ = events.send(Event::Collected(Box::new(telemetry)));
-        });
     }
 
     fn note_contact(&mut self, channel: &'static str) {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use voltaxe_protocol::{EndpointId, Epoch, Keypair, PublicKey};
 
-use crate::state_dir::StateDir;
+use crate::{core::Trust, state_dir::StateDir};
 
 const KEY_FILE: &str = "agent.key";
 const GRANT_FILE: &str = "identity.json";
@@ -70,6 +70,16 @@ impl Identity {
         text.push('\n');
         state.write(KEY_FILE, text.as_bytes())?;
         state.write_json(GRANT_FILE, grant)
+    }
+
+    /// Whose orders are obeyed.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        Trust {
+            endpoint_id: self.grant.endpoint_id.clone(),
+            epoch: self.grant.epoch,
+            server_key: self.server_key.clone(),
+        }
     }
 
     /// A number greater than any before, on disk before it is used. Blocks on the disk.

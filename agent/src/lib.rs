@@ -10,11 +10,16 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod event_loop;
+pub mod executor;
 #[cfg(debug_assertions)]
 mod fault;
+pub mod forensics;
 pub mod identity;
 pub mod isolation;
 pub mod journal;
+pub mod process;
+pub mod service_manager;
 pub mod state_dir;
 pub mod telemetry;
 pub mod transport;
+pub mod users;

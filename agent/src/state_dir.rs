@@ -40,14 +40,31 @@ pub struct StateLock(#[expect(dead_code, reason = "the open file is the lock")] 
 impl StateDir {
     /// Makes the directory when it is not there and narrows its mode to 0700.
     pub fn open(path: &Path) -> Result<Self, StateDirError> {
+        Self::open_of(path, rustix::process::geteuid().as_raw(), 0o700)
+    }
+
+    /// Whose group may pass through to what is opened to it: mode 0710.
+    pub fn open_passable(path: &Path) -> Result<Self, StateDirError> {
+        Self::open_of(path, rustix::process::geteuid().as_raw(), 0o710)
+    }
+
+    /// Of another user, for root; what root makes in it is still to be given to the user.
+    pub fn open_as_root_for(path: &Path, owner: u32) -> Result<Self, StateDirError> {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.uid() == owner => Self::open_of(path, owner, 0o700),
+            _ => Self::open(path),
+        }
+    }
+
+    fn open_of(path: &Path, owner: u32, mode: u32) -> Result<Self, StateDirError> {
         let unusable = |source| StateDirError::Unusable { path: path.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        DirBuilder::new().recursive(true).mode(mode).create(path).map_err(unusable)?;
         let metadata = fs::metadata(path).map_err(unusable)?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
+        if metadata.uid() != owner {
             return Err(StateDirError::WrongOwner { path: path.to_owned(), owner: metadata.uid() });
         }
-        if metadata.permissions().mode() & 0o077 != 0 {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+        if metadata.permissions().mode() & 0o777 & !mode != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(unusable)?;
         }
         Ok(Self(path.to_owned()))
     }

@@ -2,12 +2,15 @@
 
 mod address;
 mod direct;
+pub mod evidence;
 mod http;
+mod probe;
 mod stream;
 mod tls;
 
 pub use address::ServerAddress;
 pub use direct::{DirectRequest, adopt as adopt_direct, serve as serve_direct};
 pub use http::HttpClient;
+pub use probe::probe;
 pub use stream::{Stream, StreamEvent, open as open_stream};
 pub use tls::{TlsError, TlsSettings};

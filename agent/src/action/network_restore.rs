@@ -4,13 +4,12 @@ use voltaxe_protocol::{CommandId, ObservedIsolation};
 use super::outcome;
 use crate::{core::ActionOutcome, isolation::Kernel};
 
-pub(super) fn run(kernel: &mut Kernel, id: CommandId, now: impl Fn() -> DateTime<Utc>) -> ActionOutcome {
+pub fn run(kernel: &mut Kernel, id: CommandId, now: impl Fn() -> DateTime<Utc>) -> ActionOutcome {
     let before = kernel.observe(now());
-    if before.state == ObservedIsolation::NotIsolated {
-        kernel.confirm(id, now());
-        return outcome(true, "The host was not isolated; nothing to restore".to_owned(), before);
-    }
     match kernel.restore(id, now()) {
+        Ok(observed) if before.state == ObservedIsolation::NotIsolated => {
+            outcome(true, "The host was not isolated; nothing to restore".to_owned(), observed)
+        }
         Ok(observed) => outcome(true, "Network restored successfully".to_owned(), observed),
         Err(error) => {
             let observed = kernel.observe(now());

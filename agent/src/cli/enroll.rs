@@ -13,7 +13,11 @@ use voltaxe_protocol::{
     PayloadType, PublicKey,
 };
 
-use super::{EnrollArgs, Places, install_tls_provider};
+use super::{
+    EnrollArgs, Places,
+    executor::{adopt, user_of},
+    install_tls_provider,
+};
 use crate::{
     clock,
     config::{Config, ServerUrl},
@@ -46,7 +50,10 @@ pub(super) fn enroll(places: &Places, arguments: &EnrollArgs) -> anyhow::Result<
             places.config.display()
         );
     }
-    let state = StateDir::open(&config.state_dir)?;
+    let state = match &config.executor_socket {
+        Some(_) => StateDir::open_as_root_for(&config.state_dir, user_of(&config)?.uid)?,
+        None => StateDir::open(&config.state_dir)?,
+    };
     let _lock = state.lock()?;
     let before = identity::read_grant(&state);
     if !arguments.replace
@@ -63,10 +70,13 @@ pub(super) fn enroll(places: &Places, arguments: &EnrollArgs) -> anyhow::Result<
     let key = Keypair::generate();
     let grant = ask_server(&config, &url, &state, &enrolment, &key)?;
     if arguments.replace {
-        set_old_state_aside(&state)?;
+        set_old_state_aside(&state, &StateDir::look_at(config.acting_state_dir()))?;
     }
     Identity::store(&state, &key, &grant)
         .with_context(|| format!("the enrolment cannot be stored in {}", state.root().display()))?;
+    if config.executor_socket.is_some() {
+        adopt(&config, &grant)?;
+    }
     let has_written_config = write_config(places, &config, &url)?;
     print_next_steps(places, &grant, has_written_config);
     Ok(())
@@ -185,15 +195,16 @@ fn machine_id(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Commands and generations of the old enrolment mean nothing to the new one. What the kernel holds stays.
-fn set_old_state_aside(state: &StateDir) -> anyhow::Result<()> {
+fn set_old_state_aside(state: &StateDir, acting: &StateDir) -> anyhow::Result<()> {
     let old = state.path(journal::FILE);
     if old.exists() {
         let name = format!("journal.until-{}", clock::wall().format("%Y%m%dT%H%M%SZ"));
         fs::rename(&old, state.path(&name)).context("the old enrolment's journal cannot be set aside")?;
     }
-    if let Some(mut applied) = Applied::read(state).unwrap_or_default() {
+    if let Some(mut applied) = Applied::read(acting).unwrap_or_default() {
         applied.generation = voltaxe_protocol::CommandId(0);
-        state.write_json("isolation.json", &applied).context("isolation.json cannot be written")?;
+        applied.ended = None;
+        acting.write_json("isolation.json", &applied).context("isolation.json cannot be written")?;
     }
     state.sync().context("the state directory cannot be written")
 }

@@ -6,13 +6,14 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
-use super::{Places, install_tls_provider, start_log};
+use super::{Places, end_with_any_thread, install_tls_provider, start_log};
 use crate::{
     clock::Clock,
     core::{Polling, Recovered, Settings},
     event_loop::{self, Agent, Event},
+    executor::{Client, Engine, Executor, Setup, Sink},
     identity::Identity,
-    isolation::{Applied, Isolation},
+    isolation::Applied,
     journal::Journal,
     state_dir::StateDir,
     transport::{HttpClient, ServerAddress, TlsSettings},
@@ -34,8 +35,10 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
             identity.grant.server_url
         );
     }
-    if !rustix::process::geteuid().is_root() {
-        tracing::warn!("not running as root: isolating this host will fail; run the agent as root");
+    if config.executor_socket.is_none() && !rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "not running as root: isolating this host will fail; run the agent as root, or an executor beside it"
+        );
     }
     let tls = TlsSettings::load(&config)?;
     let address = Arc::new(ServerAddress::new(url.clone(), state.clone()));
@@ -66,15 +69,37 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
         );
     }
 
-    let applied = Applied::read(&state).unwrap_or_else(|error| {
-        tracing::warn!(%error, "isolation.json cannot be read; the kernel is believed");
-        None
-    });
+    // An executor's is its own; the journal has what this process needs.
+    let applied =
+        if config.executor_socket.is_some() { None } else { Applied::read(&state).unwrap_or_default() };
     let recovered = Recovered { records, last_applied: applied.as_ref().map(|applied| applied.generation) };
     address.set_isolated(applied.as_ref().is_some_and(|applied| applied.rules.is_some()));
     let direct = config.direct_listen.and_then(listen_directly);
     let direct_port = direct.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| address.port());
-    let isolation = Isolation::start(state.clone(), applied, direct_port)?;
+    let evidence = config.acting_state_dir().join("evidence");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = events.clone();
+    let sink: Sink = Arc::new(move |what| {
+        let _ = done.send(Event::Done(what));
+    });
+    let executor = match &config.executor_socket {
+        Some(socket) => {
+            let _inside = runtime.enter();
+            Executor::Remote(Client::start(socket.clone(), sink))
+        }
+        None => {
+            let setup = Setup {
+                trust: identity.trust(),
+                hostname: identity.grant.hostname.clone(),
+                state: state.clone(),
+                evidence: evidence.clone(),
+                direct_port,
+                may_search: config.may_rediscover,
+                shared_with: None,
+            };
+            Executor::Local(Engine::start(setup, sink)?)
+        }
+    };
     let settings = Settings {
         stream_enabled: config.stream_enabled,
         polling: config
@@ -93,11 +118,9 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
         "Voltaxe Sentinel {} works for {url}",
         env!("CARGO_PKG_VERSION")
     );
-    let agent = Agent { clock, identity, settings, state, address, tls, http, direct };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(event_loop::run(agent, recovered, &journal, &isolation, events, happened))?;
+    let agent = Agent { clock, identity, settings, state, address, tls, http, executor, evidence, direct };
+    runtime.block_on(event_loop::run(agent, recovered, &journal, events, happened))?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    drop(isolation);
     drop(journal);
     tracing::info!("Stopped");
     Ok(())
@@ -118,14 +141,4 @@ fn listen_directly(address: SocketAddr) -> Option<TcpListener> {
             None
         }
     }
-}
-
-/// An agent that lost its journal or isolation thread would look alive and do nothing: the service manager is to
-/// start a new one, which takes up the journal.
-fn end_with_any_thread() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
-        std::process::abort();
-    }));
 }

@@ -50,8 +50,9 @@ struct JournalSummary {
 pub(super) fn status(places: &Places, json: bool) -> anyhow::Result<()> {
     let config = places.load_or_default()?;
     let state = StateDir::look_at(&config.state_dir);
+    let acting = StateDir::look_at(config.acting_state_dir());
     let grant = identity::read_grant(&state)?;
-    let mut kernel = Kernel::new(state.clone(), Applied::read(&state).unwrap_or_default());
+    let mut kernel = Kernel::new(acting.clone(), Applied::read(&acting).unwrap_or_default());
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
         running: state.is_locked(),

@@ -4,7 +4,7 @@ use tracing::info;
 use voltaxe_protocol::{CANCELLED, Cancellation, Envelope};
 
 use super::{
-    Channel, Core, Entry, Now, Phase,
+    Channel, Core, Effect, Entry, Now, Phase,
     order::{self, Refusal},
     outbox::Item,
 };
@@ -14,7 +14,7 @@ impl Core {
         match order::open_cancellation(envelope, &self.trust) {
             Ok(cancellation) => {
                 info!(command_id = cancellation.id.0, "[{}] Received a cancellation", channel.tag());
-                self.cancel(now, channel, &cancellation);
+                self.cancel(now, channel, &cancellation, envelope);
             }
             Err(reason) => self.reject(channel, reason),
         }
@@ -22,7 +22,7 @@ impl Core {
         self.report(now);
     }
 
-    fn cancel(&mut self, now: Now, channel: Channel, cancellation: &Cancellation) {
+    fn cancel(&mut self, now: Now, channel: Channel, cancellation: &Cancellation, envelope: &Envelope) {
         let id = cancellation.id;
         let known = self.ledger.get(id);
         // A crash interrupted it: it may have had its effect already.
@@ -38,8 +38,10 @@ impl Core {
             Some(Phase::Accepting { .. } | Phase::Queued | Phase::Starting) => {
                 self.finish_on_disk(now, id, &refusal(cancellation));
             }
-            // It comes to its end, and its result tells.
-            Some(Phase::Running) => {}
+            // It comes to its end, and its result tells; what can be ended early ends early.
+            Some(Phase::Running) => {
+                self.effects.push_back(Effect::Interrupt { id, envelope: envelope.clone() });
+            }
             Some(Phase::Ending { .. } | Phase::Finished { .. } | Phase::Reported { .. }) => {
                 self.tell_what_is_known(now, id);
             }

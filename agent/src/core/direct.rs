@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use voltaxe_protocol::{CommandId, DirectOffer, ReceiptClaims};
 
-use super::{Channel, Core, Effect, Now, Waiting, order};
+use super::{Channel, Core, Effect, Now, Waiting, intake::Accepted, order};
 
 /// Names one waiting request; the event loop counts.
 pub type Ticket = u64;
@@ -37,7 +37,8 @@ impl Core {
         if let Some(entry) = self.ledger.get_mut(id) {
             entry.attempt = entry.attempt.max(*attempt);
         } else if let Some(order) = self.screen(now, Channel::Direct, *attempt, opened) {
-            self.accept(now, Channel::Direct, vec![(*attempt, order)]);
+            let accepted = Accepted { attempt: *attempt, order, envelope: envelope.clone() };
+            self.accept(now, Channel::Direct, vec![accepted]);
         }
         self.answer_when_on_disk(ticket, id, *attempt);
         self.report(now);

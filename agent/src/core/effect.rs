@@ -1,8 +1,10 @@
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use voltaxe_protocol::{
-    AgentFrame, Command, CommandId, CommandReceipt, CommandResult, NotKnown, RefusalReason, Telemetry,
+    AgentFrame, Command, CommandId, CommandReceipt, CommandResult, Envelope, NotKnown, RefusalReason,
+    Telemetry,
 };
 
 use super::{DirectVerdict, Ticket};
@@ -48,7 +50,20 @@ pub enum Effect {
     /// The journal's whole new content. Not answered.
     Compact { records: Vec<Record> },
     /// `handle_action_done`.
-    Run { id: CommandId, action: Command },
+    Run { id: CommandId, action: Command, envelope: Option<Box<Envelope>> },
+    /// The signed wish to end a running command early. Its result is told as ever.
+    Interrupt { id: CommandId, envelope: Envelope },
+    /// Ask the server through the isolation's rules, over a new connection. `handle_probed`.
+    Probe { nonce: String },
+    /// What the executor wants the server to sign. `handle_challenge`.
+    Challenge,
+    /// The server's answer, for the executor: `handle_action_done` of the command on probation, or `handle_refreshed`, or
+    /// `handle_not_confirmed`. The answer was verified: `addresses` are the server's.
+    Confirm { nonce: String, answer: Envelope, addresses: Vec<SocketAddr> },
+    /// The server was not reached through this command's rules. `handle_action_done`.
+    RollBack { id: CommandId, why: String },
+    /// The server may have moved. `handle_searched`.
+    Search,
     /// `handle_stream_live` or `handle_stream_lost`.
     ConnectStream,
     /// Over the live stream. Not answered.
@@ -138,11 +153,12 @@ pub enum StreamLoss {
 }
 
 /// What an executor answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionOutcome {
     pub success: bool,
     /// One sentence for the operator.
     pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
 }
 
@@ -154,5 +170,6 @@ pub enum WakeReason {
     Telemetry,
     ReportAgain,
     NotBefore,
+    Lifeline,
     Forget,
 }

@@ -35,11 +35,12 @@ impl Core {
 
     /// The outcome of an [`Effect::Run`].
     pub fn handle_action_done(&mut self, now: Now, id: CommandId, outcome: ActionOutcome) {
-        let changes_isolation = self
-            .ledger
-            .get(id)
-            .and_then(|entry| entry.order.as_ref())
-            .is_some_and(|order| order.action.changes_isolation());
+        // An executor that was asked twice answers twice.
+        let Some(entry) = self.ledger.get(id).filter(|entry| matches!(entry.phase(), Phase::Running)) else {
+            return;
+        };
+        let changes_isolation = entry.order.as_ref().is_some_and(|order| order.action.changes_isolation());
+        self.probation_ended(id);
         self.leave_lane(id);
         let ActionOutcome { success, message, data } = outcome;
         if success && changes_isolation {
@@ -162,9 +163,9 @@ impl Core {
     fn run(&mut self, id: CommandId) {
         let Some(entry) = self.ledger.get(id) else { return };
         let Some(order) = &entry.order else { return };
-        let (action, tag) = (order.action.clone(), entry.channel.tag());
+        let (action, envelope, tag) = (order.action.clone(), entry.envelope.clone(), entry.channel.tag());
         info!(command_id = id.0, "[{tag}] Executing command: {}", action.kind());
-        self.effects.push_back(Effect::Run { id, action });
+        self.effects.push_back(Effect::Run { id, action, envelope });
         self.ledger.set_phase(id, Phase::Running);
     }
 

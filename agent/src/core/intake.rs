@@ -13,9 +13,16 @@ use super::{
 };
 use crate::journal::{Record, Urgency};
 
+/// An order that may be executed, and its proof.
+pub(super) struct Accepted {
+    pub(super) attempt: i32,
+    pub(super) order: CommandOrder,
+    pub(super) envelope: Envelope,
+}
+
 impl Core {
     pub(super) fn take_orders(&mut self, now: Now, channel: Channel, offers: &[(i32, Envelope)]) {
-        let mut accepted: Vec<(i32, CommandOrder)> = Vec::new();
+        let mut accepted: Vec<Accepted> = Vec::new();
         for (attempt, envelope) in offers {
             let opened = match order::open(envelope, &self.trust) {
                 Ok(opened) => opened,
@@ -28,9 +35,9 @@ impl Core {
             if self.ledger.get(id).is_some() {
                 self.answer_again(now, channel, id, *attempt);
             } else if let Some(order) = self.screen(now, channel, *attempt, opened)
-                && !accepted.iter().any(|(_, other)| other.id == id)
+                && !accepted.iter().any(|other| other.order.id == id)
             {
-                accepted.push((*attempt, order));
+                accepted.push(Accepted { attempt: *attempt, order, envelope: envelope.clone() });
             }
         }
         self.accept(now, channel, accepted);
@@ -68,26 +75,32 @@ impl Core {
     }
 
     /// Writes new orders to the journal. A single order for an idle lane is written with its start: one commit, not two.
-    pub(super) fn accept(&mut self, now: Now, channel: Channel, orders: Vec<(i32, CommandOrder)>) {
+    pub(super) fn accept(&mut self, now: Now, channel: Channel, orders: Vec<Accepted>) {
         if orders.is_empty() {
             return;
         }
         self.ledger.wake(now.wall);
-        let starts = matches!(orders.as_slice(), [(_, order)] if self.may_start_at_once(order, now.wall));
-        let is_essential = orders.iter().any(|(_, order)| urgency_of(&order.action) == Urgency::Essential);
+        let starts = matches!(orders.as_slice(), [one] if self.may_start_at_once(&one.order, now.wall));
+        let is_essential = orders.iter().any(|one| urgency_of(&one.order.action) == Urgency::Essential);
         let urgency = if is_essential { Urgency::Essential } else { Urgency::Normal };
         let mut records = Vec::with_capacity(orders.len() + 1);
         let mut waiting = Vec::with_capacity(orders.len());
-        for (attempt, order) in orders {
+        for Accepted { attempt, order, envelope } in orders {
             let id = order.id;
-            records.push(Record::Received { order: order.clone(), attempt, at: now.wall });
+            let envelope = Some(Box::new(envelope));
+            records.push(Record::Received {
+                order: order.clone(),
+                envelope: envelope.clone(),
+                attempt,
+                at: now.wall,
+            });
             let start = starts.then(|| self.start(now.wall));
             if let Some(start) = &start {
                 records.push(start_record(id, start));
                 self.busy.insert(Lane::of(&order.action), id);
             }
             waiting.push(Waiting::Order(id));
-            self.ledger.insert(id, Entry::accepting(order, attempt, channel, now.wall, start));
+            self.ledger.insert(id, Entry::accepting(order, envelope, attempt, channel, now.wall, start));
         }
         self.append(records, urgency, waiting);
     }

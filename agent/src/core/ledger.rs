@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use voltaxe_protocol::{CommandId, CommandOrder, CommandResult, IsolationObservation};
+use voltaxe_protocol::{CommandId, CommandOrder, CommandResult, Envelope, IsolationObservation};
 
 use super::{
     effect::Channel,
@@ -17,6 +17,8 @@ use crate::journal::Record;
 pub(super) struct Entry {
     /// Until it is finished. `None` for one that was refused unread or cancelled before it came.
     pub(super) order: Option<Box<CommandOrder>>,
+    /// The order as it was signed; absent when an earlier agent wrote the journal.
+    pub(super) envelope: Option<Box<Envelope>>,
     pub(super) kind: String,
     /// Of the latest offer.
     pub(super) attempt: i32,
@@ -66,6 +68,7 @@ pub(super) enum Phase {
 impl Entry {
     pub(super) fn accepting(
         order: CommandOrder,
+        envelope: Option<Box<Envelope>>,
         attempt: i32,
         channel: Channel,
         now: DateTime<Utc>,
@@ -78,6 +81,7 @@ impl Entry {
             received_at: now,
             forget_after: order::forget_after(Some(order.expires_at), now),
             order: Some(Box::new(order)),
+            envelope,
             is_on_disk: false,
             phase: Phase::Accepting { starts: start.is_some() },
             starts: start.into_iter().collect(),
@@ -94,6 +98,7 @@ impl Entry {
     ) -> Self {
         Self {
             order: None,
+            envelope: None,
             kind,
             attempt,
             channel,
@@ -174,6 +179,7 @@ impl Ledger {
         self.set_phase(id, Phase::Finished { result, at, number });
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.order = None;
+            entry.envelope = None;
             entry.starts = Vec::new();
         }
         Item::Result { number, id }
@@ -222,11 +228,13 @@ impl Ledger {
             .retain(|_, entry| !(matches!(entry.phase, Phase::Reported { .. }) && entry.forget_after <= now));
     }
 
-    /// The newest isolate or restore that succeeded.
+    /// The newest change of the isolation that succeeded.
     pub(super) fn last_applied(&self) -> Option<CommandId> {
         self.entries
             .iter()
-            .filter(|(_, entry)| matches!(entry.kind.as_str(), "network_isolate" | "network_restore"))
+            .filter(|(_, entry)| {
+                matches!(entry.kind.as_str(), "network_isolate" | "network_restore" | "isolation_change")
+            })
             .filter(|(_, entry)| match &entry.phase {
                 Phase::Finished { result, .. } | Phase::Reported { result } => result.success,
                 Phase::Accepting { .. }
@@ -308,9 +316,9 @@ impl Ledger {
     fn apply(&mut self, record: Record) {
         let id = record.command_id();
         match record {
-            Record::Received { order, attempt, at } => {
+            Record::Received { order, envelope, attempt, at } => {
                 if !self.entries.contains_key(&id) {
-                    let entry = Entry::accepting(order, attempt, Channel::Journal, at, None);
+                    let entry = Entry::accepting(order, envelope, attempt, Channel::Journal, at, None);
                     self.insert(id, Entry { is_on_disk: true, phase: Phase::Queued, ..entry });
                 }
             }
@@ -369,6 +377,7 @@ pub(super) fn finished_record(entry: &Entry, result: &CommandResult, at: DateTim
 fn beginning(entry: &Entry) -> impl Iterator<Item = Record> {
     let received = entry.order.as_ref().map(|order| Record::Received {
         order: order.as_ref().clone(),
+        envelope: entry.envelope.clone(),
         attempt: entry.attempt,
         at: entry.received_at,
     });

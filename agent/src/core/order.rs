@@ -15,7 +15,7 @@ pub struct Trust {
 }
 
 /// A verified envelope for this endpoint.
-pub(super) enum Opened {
+pub(crate) enum Opened {
     Order(Box<CommandOrder>),
     /// Signed by the server and meant for us, but a kind or field is unknown to this version.
     NotUnderstood {
@@ -25,7 +25,7 @@ pub(super) enum Opened {
 }
 
 impl Opened {
-    pub(super) fn id(&self) -> CommandId {
+    pub(crate) fn id(&self) -> CommandId {
         match self {
             Self::Order(order) => order.id,
             Self::NotUnderstood { header, .. } => header.id,
@@ -35,7 +35,7 @@ impl Opened {
 
 /// The part of an order that every version has.
 #[derive(Deserialize)]
-pub(super) struct Header {
+pub(crate) struct Header {
     pub(super) id: CommandId,
     pub(super) endpoint_id: EndpointId,
     #[serde(default)]
@@ -53,14 +53,14 @@ impl Header {
 
 /// Why a signed order is answered with a failed result.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// `data.refused` of the result: what a program matches on.
-    pub(super) word: &'static str,
-    pub(super) message: String,
+    pub(crate) word: &'static str,
+    pub(crate) message: String,
 }
 
 /// Verifies signature and addressee. The error says why the envelope is thrown away unanswered.
-pub(super) fn open(envelope: &Envelope, trust: &Trust) -> Result<Opened, String> {
+pub(crate) fn open(envelope: &Envelope, trust: &Trust) -> Result<Opened, String> {
     let opened = match envelope.open::<CommandOrder>(PayloadType::Command, &trust.server_key) {
         Ok(order) => Opened::Order(Box::new(order)),
         Err(EnvelopeError::Content(why)) => {
@@ -105,7 +105,7 @@ fn check_addressee(addressee: &EndpointId, trust: &Trust) -> Result<(), String> 
 }
 
 /// Whether an order that was never started may start, now or later.
-pub(super) fn acceptable(order: &CommandOrder, trust: &Trust, now: DateTime<Utc>) -> Result<(), Refusal> {
+pub(crate) fn acceptable(order: &CommandOrder, trust: &Trust, now: DateTime<Utc>) -> Result<(), Refusal> {
     if order.epoch != trust.epoch {
         return Err(Refusal {
             word: "wrong-epoch",

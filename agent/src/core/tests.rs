@@ -16,6 +16,7 @@ mod disk;
 mod forgeries;
 mod invariants;
 mod lanes;
+mod lifeline;
 mod orders;
 mod outage;
 mod properties;

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use voltaxe_protocol::{CommandId, IsolationObservation, ObservedIsolation};
 
 use super::{
+    gate::FoundGate,
     netlink::{
         Netlink,
         attribute::{attribute, attributes, number, text},
@@ -19,6 +20,7 @@ use super::{
     },
     ruleset::{
         self, Existing, PRIORITY, Plan, TABLE,
+        opening::LIFT,
         rule::{self, Family, Hook},
     },
     transaction::in_table,
@@ -42,6 +44,8 @@ struct Chain {
 pub(super) struct Found {
     inet: Option<BTreeMap<String, Chain>>,
     netdev: Option<BTreeMap<String, Chain>>,
+    inet_gate: Option<FoundGate>,
+    netdev_gate: Option<FoundGate>,
     is_dormant: bool,
 }
 
@@ -49,6 +53,12 @@ pub(super) struct Found {
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(BTreeMap<String, String>);
+
+impl Fingerprint {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl Found {
     pub(super) fn read(kernel: &mut Netlink) -> io::Result<Self> {
@@ -59,9 +69,10 @@ impl Found {
                 & FLAG_DORMANT
                 != 0;
             let chains = read_chains(kernel, family)?;
+            let gate = FoundGate::read(kernel, family)?;
             match family {
-                Family::Inet => found.inet = Some(chains),
-                Family::Netdev => found.netdev = Some(chains),
+                Family::Inet => (found.inet, found.inet_gate) = (Some(chains), gate),
+                Family::Netdev => (found.netdev, found.netdev_gate) = (Some(chains), gate),
             }
         }
         Ok(found)
@@ -69,6 +80,29 @@ impl Found {
 
     pub(super) fn is_nothing(&self) -> bool {
         self.inet.is_none() && self.netdev.is_none()
+    }
+
+    /// The gates of the tables that are there.
+    pub(super) fn gates(&self) -> impl Iterator<Item = (&'static str, Option<&FoundGate>)> {
+        let inet = self.inet.is_some().then_some(("inet", self.inet_gate.as_ref()));
+        let netdev = self.netdev.is_some().then_some(("netdev", self.netdev_gate.as_ref()));
+        inet.into_iter().chain(netdev)
+    }
+
+    /// Whether the inet table's first rules accept everything, because the element that held them back is gone.
+    /// `false` for rules without a gate.
+    pub(super) fn is_lifted(&self, lifts: bool) -> bool {
+        lifts && self.inet.is_some() && !self.inet_gate.as_ref().is_some_and(|gate| gate.holds(LIFT))
+    }
+
+    /// For rules that nobody remembers: the forward chain holds no rule but the one that asks for the timer.
+    pub(super) fn seems_to_lift(&self) -> bool {
+        let forward = self.inet.as_ref().and_then(|chains| chains.get("forward"));
+        self.inet_gate.is_some() && forward.is_some_and(|chain| chain.rules == 1)
+    }
+
+    pub(super) fn gate(&self) -> Option<&FoundGate> {
+        self.inet_gate.as_ref()
     }
 
     pub(super) fn existing(&self) -> Existing {
@@ -107,6 +141,12 @@ impl Found {
                     differences.push(format!("{} does not watch {device}", planned.name));
                 }
                 chain => differences.extend(difference(chain, planned, planned.rules.len())),
+            }
+        }
+        for (family, gate) in self.gates() {
+            if gate.is_some() != plan.has_gate() {
+                let is = if gate.is_some() { "was added" } else { "is missing" };
+                differences.push(format!("the timer of the table {family} {TABLE} {is}"));
             }
         }
         differences
@@ -149,6 +189,15 @@ impl Found {
             differences.extend(difference(found, planned, found.map_or(0, |chain| chain.rules)));
         }
         differences
+    }
+
+    /// Without the time left, for comparing what two transactions made.
+    #[cfg(test)]
+    pub(super) fn timeless(mut self) -> Self {
+        for gate in [&mut self.inet_gate, &mut self.netdev_gate].into_iter().flatten() {
+            gate.0.values_mut().for_each(|left| *left = left.map(|_| std::time::Duration::ZERO));
+        }
+        self
     }
 
     fn common_differences(&self) -> Vec<String> {
@@ -249,6 +298,6 @@ fn is_ours(attributes: &[u8]) -> bool {
 }
 
 /// Behind the `nfgenmsg`.
-fn attributes_of(body: &[u8]) -> &[u8] {
+pub(super) fn attributes_of(body: &[u8]) -> &[u8] {
     body.get(4..).unwrap_or_default()
 }

@@ -1,24 +1,35 @@
-//! The rules. Pure: addresses, devices and a generation in; tables out, which are an nft script when printed.
+//! The rules. Pure: addresses, devices, openings and a generation in; tables out, which are an nft script when printed.
 //!
-//! Everything is dropped but loopback, the server's addresses and port, and neighbour discovery. There is no rule for
-//! established connections: it would let a session that is already open live on. No rule tracks connections either:
-//! packets from the server are taken unless they open a connection (SYN without ACK), so isolating a host neither
-//! switches connection tracking on nor depends on what it knows.
+//! Everything is dropped but loopback, the server's addresses and port, neighbour discovery, what routers say about the
+//! path's MTU, and what the order leaves open ([`opening`]). There is no rule for established connections: it would let
+//! a session that is already open live on. No rule tracks connections either: packets from the server are taken unless
+//! they open a connection (SYN without ACK), so isolating a host neither switches connection tracking on nor depends on
+//! what it knows.
 //!
 //! With the direct channel on, the server may also open connections to its port, and the agent answer from there.
 //!
 //! An `inet` table does not see raw frames or what macvlan devices send, so each device also gets a `netdev` egress
 //! chain.
+//!
+//! What ends by itself ends in the kernel, even when no agent lives: an element with a timeout in a set, which rules ask
+//! for. The isolation itself is held by the element [`opening::LIFT`]: once it is gone, each chain's first rule accepts
+//! everything.
+//!
+//! IPv6: ports are those behind any extension headers, as the kernel finds them, and a fragment that is not the first
+//! has none. So a packet with extension headers gets as far as one without, and later fragments get nowhere.
 
+pub mod opening;
 pub mod rule;
 
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
-use rule::{Chain, Family, Hook, Icmp6, Match, Rule, Table};
+use opening::{LIFT, Openings};
+use rule::{Chain, Family, Gate, Hook, Icmp4, Icmp6, Match, Rule, Table, Transport};
 use voltaxe_protocol::CommandId;
 
 /// The name of both our tables; nobody else's rules are ever touched.
@@ -37,6 +48,11 @@ pub struct Plan {
     pub devices: Vec<String>,
     /// Where the servers may open connections to this host.
     pub direct_port: Option<u16>,
+    pub openings: Openings,
+    /// Whether the kernel lifts the isolation when [`LIFT`] leaves the gate.
+    pub lifts: bool,
+    /// What the gate holds at first, and for how long.
+    pub timers: Vec<(u32, Duration)>,
 }
 
 /// Which of our tables are in the kernel now.
@@ -74,13 +90,38 @@ impl Plan {
         let mut servers = servers.to_vec();
         servers.sort_unstable();
         servers.dedup();
-        Self { generation, servers, devices: devices.to_vec(), direct_port: None }
+        Self {
+            generation,
+            servers,
+            devices: devices.to_vec(),
+            direct_port: None,
+            openings: Openings::default(),
+            lifts: false,
+            timers: Vec::new(),
+        }
     }
 
     /// Keeps the direct channel open to the servers.
     #[must_use]
     pub fn with_direct_port(self, direct_port: Option<u16>) -> Self {
         Self { direct_port, ..self }
+    }
+
+    #[must_use]
+    pub fn with_openings(self, openings: Openings) -> Self {
+        Self { openings, ..self }
+    }
+
+    /// The gate's elements and how long they stay; [`LIFT`] among them makes the isolation end with it.
+    #[must_use]
+    pub fn with_timers(self, lifts: bool, timers: Vec<(u32, Duration)>) -> Self {
+        Self { lifts, timers, ..self }
+    }
+
+    /// Whether any rule asks for a timer.
+    #[must_use]
+    pub fn has_gate(&self) -> bool {
+        self.lifts || self.openings.ends().next().is_some()
     }
 
     /// One transaction in nft's language: whatever we had before is replaced, or nothing changes.
@@ -107,9 +148,10 @@ impl Plan {
         let generation = Chain { name: generation_chain(self.generation), hook: None, rules: Vec::new() };
         Table {
             family: Family::Inet,
+            gate: self.gate(),
             chains: vec![
                 base("input", Hook::Input, self.rules_in()),
-                base("forward", Hook::Forward, Vec::new()),
+                base("forward", Hook::Forward, self.lift().collect()),
                 base("output", Hook::Output, self.rules_out(Match::ToLoopback)),
                 generation,
             ],
@@ -125,34 +167,55 @@ impl Plan {
             hook: Some(Hook::Egress { device: device.clone() }),
             rules: rules.clone(),
         };
-        Table { family: Family::Netdev, chains: self.devices.iter().enumerate().map(chain).collect() }
+        Table {
+            family: Family::Netdev,
+            gate: self.gate(),
+            chains: self.devices.iter().enumerate().map(chain).collect(),
+        }
+    }
+
+    fn gate(&self) -> Option<Gate> {
+        self.has_gate().then(|| Gate { elements: self.timers.clone() })
+    }
+
+    fn lift(&self) -> impl Iterator<Item = Rule> {
+        self.lifts.then(|| Rule(vec![Match::GateLacks(LIFT)])).into_iter()
     }
 
     fn rules_in(&self) -> Vec<Rule> {
         let from_server = self.servers.iter().map(|server| {
-            Rule(vec![Match::Source(server.ip()), Match::SourcePort(server.port()), Match::NotOpening])
+            let port = Match::SourcePort(Transport::Tcp, server.port());
+            Rule(vec![Match::Source(server.ip().into()), port, Match::NotOpening])
         });
-        let to_direct_port = self
-            .direct_rules()
-            .map(|(server, port)| Rule(vec![Match::Source(server), Match::DestinationPort(port)]));
-        std::iter::once(Rule(vec![Match::FromLoopback]))
+        let to_direct_port = self.direct_rules().map(|(server, port)| {
+            Rule(vec![Match::Source(server.into()), Match::DestinationPort(Transport::Tcp, port)])
+        });
+        // The path to the server may be narrower than the link.
+        let path_mtu = [Match::Icmp4(Icmp4::FragmentationNeeded), Match::Icmp6(Icmp6::PacketTooBig)];
+        self.lift()
+            .chain([Rule(vec![Match::FromLoopback])])
             .chain(from_server)
             .chain(to_direct_port)
+            .chain(self.openings.rules_in())
+            .chain(path_mtu.map(|one| Rule(vec![one])))
             .chain(NEIGHBOURS_IN.map(neighbour))
             .collect()
     }
 
     fn rules_out(&self, first: Match) -> Vec<Rule> {
-        let to_server = self
-            .servers
-            .iter()
-            .map(|server| Rule(vec![Match::Destination(server.ip()), Match::DestinationPort(server.port())]));
-        let from_direct_port = self.direct_rules().map(|(server, port)| {
-            Rule(vec![Match::Destination(server), Match::SourcePort(port), Match::NotOpening])
+        let to_server = self.servers.iter().map(|server| {
+            let port = Match::DestinationPort(Transport::Tcp, server.port());
+            Rule(vec![Match::Destination(server.ip().into()), port])
         });
-        std::iter::once(Rule(vec![first]))
+        let from_direct_port = self.direct_rules().map(|(server, port)| {
+            let port = Match::SourcePort(Transport::Tcp, port);
+            Rule(vec![Match::Destination(server.into()), port, Match::NotOpening])
+        });
+        self.lift()
+            .chain([Rule(vec![first])])
             .chain(to_server)
             .chain(from_direct_port)
+            .chain(self.openings.rules_out())
             .chain(NEIGHBOURS_OUT.map(neighbour))
             .collect()
     }

@@ -124,7 +124,7 @@ fn records_of_the_journal() -> Vec<Record> {
         .map(|number| {
             let id = CommandId(number / 4);
             match number % 4 {
-                0 => Record::Received { order: order(id), attempt: 1, at },
+                0 => Record::Received { order: order(id), envelope: None, attempt: 1, at },
                 1 => Record::Started { id, pre_image: None, at },
                 2 => Record::Finished {
                     kind: "agent_check".to_owned(),

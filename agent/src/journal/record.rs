@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use voltaxe_protocol::{CommandId, CommandOrder, CommandResult, IsolationObservation};
+use voltaxe_protocol::{CommandId, CommandOrder, CommandResult, Envelope, IsolationObservation};
 
 /// One step of a command's life on this host. New fields are optional, so that an agent reads its predecessor's
 /// journal.
@@ -9,6 +9,9 @@ use voltaxe_protocol::{CommandId, CommandOrder, CommandResult, IsolationObservat
 pub enum Record {
     Received {
         order: CommandOrder,
+        /// As the server signed it, for an executor that believes nothing else.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        envelope: Option<Box<Envelope>>,
         attempt: i32,
         at: DateTime<Utc>,
     },
@@ -29,16 +32,9 @@ pub enum Record {
         at: DateTime<Utc>,
     },
     /// The server has the result on its disk.
-    Reported {
-        id: CommandId,
-        at: DateTime<Utc>,
-    },
+    Reported { id: CommandId, at: DateTime<Utc> },
     /// A finished and reported command, as compaction leaves it.
-    Known {
-        kind: String,
-        result: CommandResult,
-        forget_after: DateTime<Utc>,
-    },
+    Known { kind: String, result: CommandResult, forget_after: DateTime<Utc> },
 }
 
 impl Record {

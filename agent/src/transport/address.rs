@@ -39,13 +39,14 @@ impl ServerAddress {
     #[must_use]
     pub fn new(url: ServerUrl, state: StateDir) -> Self {
         let stored: Option<(String, Vec<IpAddr>)> = state.read_json(FILE).ok().flatten();
-        let addresses = match url.host() {
+        let mut addresses = match url.host() {
             Host::Ipv4(v4) => vec![IpAddr::V4(v4)],
             Host::Ipv6(v6) => vec![IpAddr::V6(v6)],
-            Host::Domain(name) => {
-                stored.filter(|(host, _)| host == name).map(|(_, ips)| ips).unwrap_or_default()
-            }
+            Host::Domain(_) => Vec::new(),
         };
+        let host = url.host().to_string();
+        let stored = stored.filter(|(name, _)| *name == host).map(|(_, ips)| ips).unwrap_or_default();
+        addresses.extend(stored.into_iter().filter(|ip| !addresses.contains(ip)).collect::<Vec<_>>());
         let port = url.port();
         let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         Self {
@@ -69,6 +70,22 @@ impl ServerAddress {
     #[must_use]
     pub fn known(&self) -> Vec<SocketAddr> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).addresses.clone()
+    }
+
+    /// Where the server can be reached, too: of these the first are tried first.
+    pub fn learn(&self, addresses: &[SocketAddr]) {
+        let mut all = addresses.to_vec();
+        all.extend(self.known().into_iter().filter(|known| !addresses.contains(known)));
+        all.truncate(MAX_ADDRESSES);
+        let name = self.url.host().to_string();
+        self.keep(&name, &all);
+    }
+
+    /// Asks the name service whatever is known, and changes nothing. `None` when there is no name to ask for, or no answer.
+    pub async fn look_up(&self) -> Option<Vec<SocketAddr>> {
+        let Host::Domain(name) = self.url.host() else { return None };
+        let found = timeout(LOOKUP_WITHIN, lookup_host((name, self.url.port()))).await.ok()?.ok()?;
+        Some(found.take(MAX_ADDRESSES).collect())
     }
 
     /// Looks the name up unless that was just done or cannot work; falls back to the last good addresses.

@@ -28,6 +28,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 pub struct HttpClient {
     client: Client,
     address: Arc<ServerAddress>,
+    tls: TlsSettings,
 }
 
 impl HttpClient {
@@ -51,7 +52,16 @@ impl HttpClient {
             // Plain HTTP also works on a host without any certificate authority.
             builder = builder.tls_certs_only([]);
         }
-        Ok(Self { client: builder.build()?, address })
+        Ok(Self { client: builder.build()?, address, tls: tls.clone() })
+    }
+
+    /// For the same server, without its connections.
+    pub(super) fn fresh(&self) -> Result<Self, reqwest::Error> {
+        Self::new(Arc::clone(&self.address), &self.tls)
+    }
+
+    pub(super) fn address(&self) -> &ServerAddress {
+        &self.address
     }
 
     /// Not signed: the body proves everything.
@@ -104,7 +114,7 @@ impl HttpClient {
         self.signed(identity, Method::POST, url, to_json(body), ANSWER_WITHIN).await
     }
 
-    async fn signed(
+    pub(super) async fn signed(
         &self,
         identity: &Identity,
         method: Method,
@@ -162,7 +172,7 @@ async fn answer(response: Response) -> Result<Vec<u8>, RequestFailure> {
     })
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestFailure> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestFailure> {
     serde_json::from_slice(body)
         .map_err(|error| RequestFailure::NotAccepted(format!("its answer is not understood ({error})")))
 }
@@ -179,7 +189,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, RequestFailure> {
 }
 
 /// The whole chain of causes: the outermost one only says that sending failed.
-fn unavailable(error: reqwest::Error) -> RequestFailure {
+pub(super) fn unavailable(error: reqwest::Error) -> RequestFailure {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::process::ExitStatusExt as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream, process::ExitStatusExt as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
@@ -19,15 +19,29 @@ use crate::{
 pub(crate) struct Host<'a> {
     world: &'a World,
     pub(crate) directory: tempfile::TempDir,
+    /// Where `configure` says that the server is.
+    pub(crate) api_url: String,
     running: Option<Child>,
+    executor: Option<Child>,
+    /// Two processes instead of one.
+    is_split: bool,
 }
+
+/// What the network process of a split agent runs as: nobody else's on the machine.
+pub(crate) const USER: u32 = 64_173;
 
 impl<'a> Host<'a> {
     pub(crate) fn new(world: &'a World) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let host = Self { world, directory, running: None };
-        fs::write(host.path("machine-id"), "0123456789abcdef0123456789abcdef\n").unwrap();
+        let host = Self::bare(world);
         host.configure("");
+        host
+    }
+
+    fn bare(world: &'a World) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let api_url = format!("http://{}:{PORT}", SERVER[0]);
+        let host = Self { world, directory, api_url, running: None, executor: None, is_split: false };
+        fs::write(host.path("machine-id"), "0123456789abcdef0123456789abcdef\n").unwrap();
         host
     }
 
@@ -39,11 +53,53 @@ impl<'a> Host<'a> {
         host
     }
 
+    /// A host that is enrolled, whose agent is two processes: the executor runs already.
+    pub(crate) fn split(world: &'a World, gateway: &Gateway) -> Self {
+        let mut host = Self::bare(world);
+        host.is_split = true;
+        // The network process' user has to pass.
+        fs::set_permissions(host.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        host.configure("");
+        let output = host.enroll(&gateway.enrol_string(), &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        host.start_executor();
+        host
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path("executor.sock")
+    }
+
+    pub(crate) fn start_executor(&mut self) {
+        assert!(self.executor.is_none());
+        let capabilities = ",+net_admin,+kill,+dac_read_search,+sys_ptrace";
+        let mut command = self.with_capabilities("executor", 0, capabilities);
+        self.executor = Some(command.stderr(self.open_log()).spawn().unwrap());
+        eventually("the executor listens", || UnixStream::connect(self.socket()).ok());
+    }
+
+    /// SIGKILL.
+    pub(crate) fn crash_executor(&mut self) {
+        let mut child = self.executor.take().expect("the executor runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(crate) fn executor_is_running(&mut self) -> bool {
+        self.executor.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
     /// Writes agent.conf: the usual and `more`.
     pub(crate) fn configure(&self, more: &str) {
+        let split = format!(
+            "executor_socket = {}\nexecutor_state_dir = {}\nuser = {USER}\n",
+            self.socket().display(),
+            self.path("executor-state").display()
+        );
+        let more = if self.is_split { split + more } else { more.to_owned() };
         let text = format!(
-            "[server]\napi_url = http://{}:{PORT}\n[agent]\nhostname = web-01\nstate_dir = {}\nmachine_id_file = {}\n{more}",
-            SERVER[0],
+            "[server]\napi_url = {}\n[agent]\nhostname = web-01\nstate_dir = {}\nmachine_id_file = {}\n{more}",
+            self.api_url,
             self.path("state").display(),
             self.path("machine-id").display()
         );
@@ -87,7 +143,11 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn start(&mut self) {
-        self.spawn(&mut self.command(&["run"]));
+        if self.is_split {
+            self.spawn(&mut self.with_capabilities("run", USER, ""));
+        } else {
+            self.spawn(&mut self.command(&["run"]));
+        }
     }
 
     /// The agent kills itself when it passes `point`; see the agent's fault module.
@@ -95,9 +155,26 @@ impl<'a> Host<'a> {
         self.spawn(self.command(&["run"]).env("VOLTAXE_FAULT", point));
     }
 
+    /// As its unit starts it: the user, the group that both share, and no more capabilities than these.
+    fn with_capabilities(&self, role: &str, user: u32, capabilities: &str) -> Command {
+        let mut command = Command::new("ip");
+        let (user, group) = (user.to_string(), USER.to_string());
+        command
+            .args(["netns", "exec", &self.world.name("host"), "setpriv", "--reuid", &user, "--regid", &user])
+            .args(["--groups", &group, "--inh-caps=-all", "--no-new-privs"])
+            .arg(format!("--bounding-set=-all{capabilities}"))
+            .args([env!("CARGO_BIN_EXE_voltaxe-sentinel"), role, "--config"])
+            .arg(self.path("agent.conf"));
+        command
+    }
+
+    fn open_log(&self) -> fs::File {
+        fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap()
+    }
+
     fn spawn(&mut self, command: &mut Command) {
         assert!(self.running.is_none());
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let log = self.open_log();
         self.running = Some(command.stderr(log).spawn().unwrap());
     }
 
@@ -142,7 +219,7 @@ impl<'a> Host<'a> {
 
 impl Drop for Host<'_> {
     fn drop(&mut self) {
-        if let Some(mut child) = self.running.take() {
+        for mut child in self.running.take().into_iter().chain(self.executor.take()) {
             let _ = child.kill();
             let _ = child.wait();
         }

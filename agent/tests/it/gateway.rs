@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::Ipv6Addr,
+    net::{Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard},
     thread::JoinHandle,
     time::Duration,
@@ -59,7 +59,21 @@ pub(crate) struct State {
     pub(crate) deaf: bool,
     /// The fingerprint that enrol strings pin, if another than ours.
     pub(crate) answers_with_wrong_nonce: bool,
+    pub(crate) probes: usize,
+    pub(crate) answers_probes: Answers,
+    /// What a probe's answer says about where the server is.
+    pub(crate) addresses: Vec<SocketAddr>,
     to_agent: Option<mpsc::UnboundedSender<ServerFrame>>,
+}
+
+/// How the server takes probes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Answers {
+    Signed,
+    /// By somebody else.
+    Forged,
+    /// A server that is older than the route.
+    NotFound,
 }
 
 pub(crate) struct Gateway {
@@ -92,6 +106,9 @@ impl Gateway {
             refuse_stream: None,
             deaf: false,
             answers_with_wrong_nonce: false,
+            probes: 0,
+            answers_probes: Answers::Signed,
+            addresses: Vec::new(),
             to_agent: None,
         };
         let namespace = world.name("srv");

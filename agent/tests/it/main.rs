@@ -11,6 +11,7 @@ mod cli;
 mod delivery;
 mod direct;
 mod documentation;
+mod executor;
 mod gateway;
 mod isolation;
 mod kills;

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use voltaxe_protocol::CommandId;
-use voltaxe_sentinel::{clock::wall, isolation::Kernel, state_dir::StateDir};
+use voltaxe_sentinel::{
+    clock::wall,
+    isolation::{Kernel, Terms},
+    state_dir::StateDir,
+};
 
 use crate::{
     agent::Host,
@@ -44,7 +48,9 @@ fn kernel_work() {
             kernel.save();
             std::thread::sleep(Duration::from_millis(30));
             times[0].push(took(|| drop(kernel.observe(wall()))));
-            times[1].push(took(|| drop(kernel.isolate(CommandId(round), &servers, wall()).unwrap())));
+            times[1].push(took(|| {
+                drop(kernel.isolate(CommandId(round), &servers, &Terms::default(), wall()).unwrap())
+            }));
             times[2].push(took(|| drop(kernel.observe(wall()))));
             times[3].push(took(|| drop(kernel.restore(CommandId(round), wall()).unwrap())));
         }

@@ -40,7 +40,12 @@ fn results_that_wait_for_the_server_outlive_a_kill_and_are_told_in_order() {
 fn write_received(host: &Host<'_>, gateway: &Gateway, ids: &[i64]) {
     let received: Vec<Record> = ids
         .iter()
-        .map(|id| Record::Received { order: gateway.order(*id, check()), attempt: 1, at: clock::wall() })
+        .map(|id| Record::Received {
+            order: gateway.order(*id, check()),
+            envelope: None,
+            attempt: 1,
+            at: clock::wall(),
+        })
         .collect();
     let state = StateDir::open(&host.path("state")).unwrap();
     let (journal, _, _) = Journal::open(&state, |_, outcome| assert!(outcome.is_ok())).unwrap();

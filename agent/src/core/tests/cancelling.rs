@@ -58,6 +58,8 @@ fn a_running_command_comes_to_its_end_and_its_own_result_is_told() {
     let mut sim = Sim::live();
     sim.push(&order(1, isolate()));
     sim.cancel(1);
+    let envelope = sealed_cancellation(&cancellation(1));
+    assert!(sim.effects.contains(&Effect::Interrupt { id: CommandId(1), envelope }));
     assert!(sim.results().is_empty());
     sim.done(1);
     assert!(sim.results()[0].success);

@@ -19,8 +19,9 @@ fn the_receipt_follows_the_commit_and_nothing_is_posted_besides() {
     sim.core.handle_committed(sim.now, batch, Ok(Usage::default()));
     sim.settle();
     let id = CommandId(1);
+    let envelope = Some(Box::new(sealed(&order(1, isolate()))));
     let answer = Effect::AnswerDirect { ticket: 42, verdict: receipt(1) };
-    assert_eq!(sim.take(), [Effect::Run { id, action: isolate() }, answer]);
+    assert_eq!(sim.take(), [Effect::Run { id, action: isolate(), envelope }, answer]);
     sim.advance(Duration::from_secs(3));
     sim.take();
     sim.done(1);

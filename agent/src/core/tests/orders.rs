@@ -13,7 +13,8 @@ fn an_order_for_an_idle_agent_costs_one_commit_before_its_effect() {
     assert_eq!(core.core.poll_effect(), None, "something happened before the disk had it");
     core.core.handle_committed(core.now, batch, Ok(Usage::default()));
     let id = CommandId(1);
-    assert_eq!(core.core.poll_effect(), Some(Effect::Run { id, action: isolate() }));
+    let envelope = Some(Box::new(sealed(&order(1, isolate()))));
+    assert_eq!(core.core.poll_effect(), Some(Effect::Run { id, action: isolate(), envelope }));
     assert_eq!(
         core.core.poll_effect(),
         Some(Effect::Send(AgentFrame::Receipt { command_id: id, attempt: 1 }))

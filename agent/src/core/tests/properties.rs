@@ -191,7 +191,7 @@ impl World {
         while let Some(effect) = self.sim.core.poll_effect() {
             match effect {
                 Effect::Append { batch, records, .. } => self.appends.push_back((batch, records)),
-                Effect::Run { id, action } => {
+                Effect::Run { id, action, .. } => {
                     self.witness.runs(id.0, &action);
                     self.running.push_back(id.0);
                 }
@@ -208,7 +208,16 @@ impl World {
                     }
                 }
                 Effect::AnswerDirect { verdict, .. } => self.check_verdict(verdict),
-                Effect::Compact { .. } | Effect::ConnectStream | Effect::Poll | Effect::CollectTelemetry => {}
+                Effect::Compact { .. }
+                | Effect::ConnectStream
+                | Effect::Poll
+                | Effect::CollectTelemetry
+                | Effect::Interrupt { .. }
+                | Effect::Probe { .. }
+                | Effect::Challenge
+                | Effect::Confirm { .. }
+                | Effect::RollBack { .. }
+                | Effect::Search => {}
             }
         }
     }

@@ -24,6 +24,10 @@ pub(in crate::isolation) fn number_attribute(out: &mut Vec<u8>, kind: u16, numbe
     bytes_attribute(out, kind, &number.to_be_bytes());
 }
 
+pub(in crate::isolation) fn long_number_attribute(out: &mut Vec<u8>, kind: u16, number: u64) {
+    bytes_attribute(out, kind, &number.to_be_bytes());
+}
+
 /// An attribute that holds attributes.
 pub(in crate::isolation) fn nested(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
     append(out, kind | NLA_F_NESTED, write);
@@ -64,6 +68,10 @@ pub(in crate::isolation) fn text(value: &[u8]) -> String {
 /// nftables' numbers are in network order.
 pub(in crate::isolation) fn number(value: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(value.try_into().ok()?))
+}
+
+pub(in crate::isolation) fn long_number(value: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(value.try_into().ok()?))
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::isolation::{
     netlink::attribute::{bytes_attribute, nested, number_attribute, string_attribute},
-    ruleset::rule::{Family, Match, Rule},
+    ruleset::rule::{Family, GATE, Icmp4, Match, Rule, Transport},
 };
 
 /// All but the verdict work on the kernel's register 1.
@@ -16,11 +18,18 @@ pub(super) enum Expression {
         offset: u32,
         length: u32,
     },
-    /// Keeps these bits of a loaded byte.
-    Mask(u8),
+    /// Keeps the bits of `mask`, then turns those of `turn`.
+    Bits {
+        mask: Vec<u8>,
+        turn: Vec<u8>,
+    },
     /// The rule ends here unless the register holds these bytes.
     Equal(Vec<u8>),
     Unequal(Vec<u8>),
+    /// The rule ends here unless the gate has what the register holds; or, inverted, lacks it.
+    Lookup {
+        is_inverted: bool,
+    },
     Accept,
 }
 
@@ -28,6 +37,7 @@ pub(super) enum Expression {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Meta {
     EtherType = 1,
+    Mark = 3,
     DeviceTypeIn = 8,
     DeviceTypeOut = 9,
     NetfilterProtocol = 15,
@@ -47,6 +57,8 @@ enum Premise {
     Ip4,
     Ip6,
     Tcp,
+    Udp,
+    Icmp4,
     Icmp6,
 }
 
@@ -56,7 +68,7 @@ const ETHER_IP4: u16 = 0x0800;
 const ETHER_IP6: u16 = 0x86dd;
 const NETFILTER_IP4: u8 = 2;
 const NETFILTER_IP6: u8 = 10;
-const TCP: u8 = 6;
+const ICMP4: u8 = 1;
 const ICMP6: u8 = 58;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
@@ -79,12 +91,18 @@ pub(super) fn of(family: Family, rule: &Rule) -> Vec<Expression> {
 
 fn premises(one: Match) -> &'static [Premise] {
     match one {
-        Match::FromLoopback | Match::ToLoopback | Match::Arp => &[],
-        Match::Source(IpAddr::V4(_)) | Match::Destination(IpAddr::V4(_)) => &[Premise::Ip4],
-        Match::Source(IpAddr::V6(_)) | Match::Destination(IpAddr::V6(_)) | Match::HopLimit(_) => {
+        Match::FromLoopback | Match::ToLoopback | Match::Arp | Match::GateLacks(_) | Match::GateHas(_) => &[],
+        Match::Source(IpNet::V4(_)) | Match::Destination(IpNet::V4(_)) => &[Premise::Ip4],
+        Match::Source(IpNet::V6(_)) | Match::Destination(IpNet::V6(_)) | Match::HopLimit(_) => {
             &[Premise::Ip6]
         }
-        Match::SourcePort(_) | Match::DestinationPort(_) | Match::NotOpening => &[Premise::Tcp],
+        Match::SourcePort(Transport::Tcp, _)
+        | Match::DestinationPort(Transport::Tcp, _)
+        | Match::NotOpening => &[Premise::Tcp],
+        Match::SourcePort(Transport::Udp, _)
+        | Match::DestinationPort(Transport::Udp, _)
+        | Match::UdpPorts(..) => &[Premise::Udp],
+        Match::Icmp4(_) => &[Premise::Ip4, Premise::Icmp4],
         Match::Icmp6(_) => &[Premise::Ip6, Premise::Icmp6],
     }
 }
@@ -97,33 +115,63 @@ fn check(family: Family, premise: Premise) -> [Expression; 2] {
     match premise {
         Premise::Ip4 => network(NETFILTER_IP4, ETHER_IP4),
         Premise::Ip6 => network(NETFILTER_IP6, ETHER_IP6),
-        Premise::Tcp => meta(Meta::TransportProtocol, vec![TCP]),
+        Premise::Tcp => meta(Meta::TransportProtocol, vec![Transport::Tcp.number()]),
+        Premise::Udp => meta(Meta::TransportProtocol, vec![Transport::Udp.number()]),
+        Premise::Icmp4 => meta(Meta::TransportProtocol, vec![ICMP4]),
         Premise::Icmp6 => meta(Meta::TransportProtocol, vec![ICMP6]),
     }
 }
 
-/// Offsets: RFC 791, RFC 8200, RFC 9293 and RFC 4443.
+/// Offsets: RFC 791, RFC 792, RFC 768, RFC 8200, RFC 9293 and RFC 4443.
 fn load_and_compare(one: Match) -> Vec<Expression> {
     let network = |offset, bytes| payload(Base::NetworkHeader, offset, bytes).into();
+    let gate = |key: u32, is_inverted| {
+        let bits = Expression::Bits { mask: vec![0; 4], turn: key.to_ne_bytes().to_vec() };
+        vec![Expression::Meta(Meta::Mark), bits, Expression::Lookup { is_inverted }]
+    };
     let transport = |offset, bytes| payload(Base::TransportHeader, offset, bytes).into();
     match one {
         Match::FromLoopback => meta(Meta::DeviceTypeIn, LOOPBACK.to_ne_bytes().to_vec()).into(),
         Match::ToLoopback => meta(Meta::DeviceTypeOut, LOOPBACK.to_ne_bytes().to_vec()).into(),
         Match::Arp => meta(Meta::EtherType, ETHER_ARP.to_be_bytes().to_vec()).into(),
-        Match::Source(IpAddr::V4(address)) => network(12, address.octets().to_vec()),
-        Match::Source(IpAddr::V6(address)) => network(8, address.octets().to_vec()),
-        Match::Destination(IpAddr::V4(address)) => network(16, address.octets().to_vec()),
-        Match::Destination(IpAddr::V6(address)) => network(24, address.octets().to_vec()),
-        Match::SourcePort(port) => transport(0, port.to_be_bytes().to_vec()),
-        Match::DestinationPort(port) => transport(2, port.to_be_bytes().to_vec()),
+        Match::Source(network @ IpNet::V4(_)) => address(12, network),
+        Match::Source(network @ IpNet::V6(_)) => address(8, network),
+        Match::Destination(network @ IpNet::V4(_)) => address(16, network),
+        Match::Destination(network @ IpNet::V6(_)) => address(24, network),
+        Match::SourcePort(_, port) => transport(0, port.to_be_bytes().to_vec()),
+        Match::DestinationPort(_, port) => transport(2, port.to_be_bytes().to_vec()),
+        Match::UdpPorts(source, destination) => {
+            transport(0, [source.to_be_bytes(), destination.to_be_bytes()].concat())
+        }
         Match::NotOpening => vec![
             Expression::Payload { base: Base::TransportHeader, offset: 13, length: 1 },
-            Expression::Mask(SYN | ACK),
+            Expression::Bits { mask: vec![SYN | ACK], turn: vec![0] },
             Expression::Unequal(vec![SYN]),
         ],
+        Match::Icmp4(Icmp4::EchoReply) => transport(0, vec![0]),
+        Match::Icmp4(Icmp4::EchoRequest) => transport(0, vec![8]),
+        Match::Icmp4(Icmp4::FragmentationNeeded) => transport(0, vec![3, 4]),
         Match::Icmp6(kind) => transport(0, vec![kind.number()]),
         Match::HopLimit(limit) => network(7, vec![limit]),
+        Match::GateLacks(key) => gate(key, true),
+        Match::GateHas(key) => gate(key, false),
     }
+}
+
+/// As nft does it: of a prefix that ends with a byte only its bytes are loaded, else the bits behind it are masked.
+fn address(offset: u32, network: IpNet) -> Vec<Expression> {
+    let bytes = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let mut wanted = bytes(network.network());
+    if network.prefix_len().is_multiple_of(8) {
+        wanted.truncate(usize::from(network.prefix_len() / 8));
+        return payload(Base::NetworkHeader, offset, wanted).into();
+    }
+    let bits = Expression::Bits { mask: bytes(network.netmask()), turn: vec![0; wanted.len()] };
+    let [load, compare] = payload(Base::NetworkHeader, offset, wanted);
+    vec![load, bits, compare]
 }
 
 fn meta(key: Meta, value: Vec<u8>) -> [Expression; 2] {
@@ -157,8 +205,9 @@ impl Expression {
         match self {
             Self::Meta(_) => "meta",
             Self::Payload { .. } => "payload",
-            Self::Mask(_) => "bitwise",
+            Self::Bits { .. } => "bitwise",
             Self::Equal(_) | Self::Unequal(_) => "cmp",
+            Self::Lookup { .. } => "lookup",
             Self::Accept => "immediate",
         }
     }
@@ -178,12 +227,18 @@ impl Expression {
                 number_attribute(out, 4, *length);
             }
             // `enum nft_bitwise_attributes`: source and destination register, length, mask, exclusive or.
-            Self::Mask(mask) => {
+            Self::Bits { mask, turn } => {
                 number_attribute(out, 1, REGISTER);
                 number_attribute(out, 2, REGISTER);
-                number_attribute(out, 3, 1);
-                value(out, 4, &[*mask]);
-                value(out, 5, &[0]);
+                number_attribute(out, 3, u32::try_from(mask.len()).expect("a header's field is short"));
+                value(out, 4, mask);
+                value(out, 5, turn);
+            }
+            // `enum nft_lookup_attributes`: set, register, flags.
+            Self::Lookup { is_inverted } => {
+                string_attribute(out, 1, GATE);
+                number_attribute(out, 2, REGISTER);
+                number_attribute(out, 5, u32::from(*is_inverted));
             }
             Self::Equal(bytes) => compare(out, CMP_EQUAL, bytes),
             Self::Unequal(bytes) => compare(out, CMP_UNEQUAL, bytes),

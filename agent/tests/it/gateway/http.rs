@@ -2,11 +2,12 @@ use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use voltaxe_protocol::{
     CommandReceipt, EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope,
-    NotKnown, PayloadType, PollResponse, Problem, PublicKey, RequestParts, RequestSignature, verify_request,
+    Keypair, NotKnown, PayloadType, PollResponse, ProbeAnswer, ProbeClaims, Problem, PublicKey, RequestParts,
+    RequestSignature, verify_request,
 };
 use voltaxe_sentinel::clock;
 
-use super::{State, TOKEN};
+use super::{Answers, State, TOKEN};
 
 pub(super) struct Request {
     method: String,
@@ -68,6 +69,7 @@ impl Request {
                 };
                 (200, serde_json::to_string(&answer).unwrap())
             }
+            ("GET", "/agent/probe") => probe(self.target.split_once("nonce=").unwrap().1, state),
             ("POST", "/command/receipt") => {
                 let receipt: CommandReceipt = serde_json::from_slice(&self.body).unwrap();
                 state.receipts.push((receipt.command_id, receipt.attempt));
@@ -135,6 +137,22 @@ fn enrol(request: &EnrolRequest, state: &mut State) -> (u16, String) {
         envelope: Envelope::seal(PayloadType::EnrolmentGrant, &grant, &state.key),
     };
     (201, serde_json::to_string(&answer).unwrap())
+}
+
+fn probe(nonce: &str, state: &mut State) -> (u16, String) {
+    state.probes += 1;
+    let claims = ProbeClaims {
+        nonce: nonce.to_owned(),
+        endpoint_id: EndpointId::of_key(state.agent_key.as_ref().unwrap()),
+        server_time: clock::wall(),
+        addresses: state.addresses.clone(),
+    };
+    let answer = match state.answers_probes {
+        Answers::Signed => Envelope::seal(PayloadType::Probe, &claims, &state.key),
+        Answers::Forged => Envelope::seal(PayloadType::Probe, &claims, &Keypair::generate()),
+        Answers::NotFound => return problem(404, "not-found"),
+    };
+    (200, serde_json::to_string(&ProbeAnswer { answer }).unwrap())
 }
 
 fn problem(status: u16, word: &str) -> (u16, String) {

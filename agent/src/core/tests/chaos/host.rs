@@ -167,7 +167,7 @@ impl Host {
                     self.disk.unsynced.clear();
                     self.disk.durable = records;
                 }
-                Effect::Run { id, action } => {
+                Effect::Run { id, action, .. } => {
                     self.witness.runs(id.0, &action);
                     self.executing.insert(id.0, false);
                     self.after(0..100, Happening::Effect(id.0));
@@ -204,7 +204,13 @@ impl Host {
                 }
                 Effect::AnswerDirect { verdict, .. } => panic!("{verdict:?}"),
                 Effect::ConnectStream => self.after(10..3000, Happening::StreamOpens),
-                Effect::CollectTelemetry => {}
+                Effect::CollectTelemetry
+                | Effect::Interrupt { .. }
+                | Effect::Probe { .. }
+                | Effect::Challenge
+                | Effect::Confirm { .. }
+                | Effect::RollBack { .. }
+                | Effect::Search => {}
             }
         }
     }

@@ -1,0 +1,199 @@
+//! Ending processes.
+
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use rustix::process::Signal;
+use voltaxe_protocol::{KillProcess, ProcessVerdict};
+
+use super::{
+    group::{Finding, Group, Seek},
+    host::HostError,
+    protection::Protection,
+    report::{self, Done},
+    target::Invalid,
+};
+use crate::core::ActionOutcome;
+
+const LONGEST_GRACE_SECONDS: u8 = 60;
+/// The kernel ends at once whom it can end at all.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks for what a tree has grown.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Against something that starts them as fast as they are ended.
+const MOST_SWEEPS: usize = 20;
+
+/// Ends what the order means: SIGTERM, and SIGKILL to whom is left after the grace. `data` is a
+/// [`voltaxe_protocol::ProcessOutcome`] of at most 48 KiB, or `{"refused": "invalid"}`, or `{"refused": "cancelled"}` if
+/// nothing was done. It takes at most the grace, 5 s more for the kernel, and the looking.
+///
+/// It is a success when all that are meant are gone, and nobody of the name, file or digest has been started since.
+pub fn kill(order: &KillProcess, now: impl Fn() -> DateTime<Utc>, cancelled: &AtomicBool) -> ActionOutcome {
+    if order.grace_seconds > LONGEST_GRACE_SECONDS {
+        let invalid = Invalid(format!("grace_seconds is at most {LONGEST_GRACE_SECONDS}"));
+        return report::refused(&invalid.into());
+    }
+    let protection = Protection::important(order.force);
+    let mut group = match Group::new(&order.target, order.tree, protection, cancelled) {
+        Ok(group) => group,
+        Err(error) => return report::refused(&error),
+    };
+    if order.preview {
+        return report::preview(group, &now);
+    }
+    if group.is_cancelled() {
+        return report::cancelled();
+    }
+    let grace = Duration::from_secs(order.grace_seconds.into());
+    match group.end(grace) {
+        Ok(()) => report::outcome(group, Done::Ended, now()),
+        Err(error) => report::interrupted(group, &error, now()),
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum WhileWaiting {
+    /// At what the tree grows, and whether the order is taken back.
+    Look,
+    Rest,
+}
+
+impl Group<'_> {
+    fn end(&mut self, grace: Duration) -> Result<(), HostError> {
+        if grace.is_zero() {
+            self.sweep(Signal::KILL)?;
+        } else {
+            self.sweep(Signal::TERM)?;
+            self.wait_for_ends(Instant::now() + grace, WhileWaiting::Look)?;
+            if !self.is_cancelled() {
+                self.kill_whom_is_left()?;
+            }
+        }
+        self.spare_whom_was_not_killed();
+        self.wait_for_ends(Instant::now() + ENDS_WITHIN, WhileWaiting::Rest)?;
+        self.settle_survivors();
+        if self.meant.is_wish() && !self.is_cancelled() {
+            self.look_for_renewed()?;
+        }
+        Ok(())
+    }
+
+    fn kill_whom_is_left(&mut self) -> Result<(), HostError> {
+        if self.tree {
+            let from_the_top: Vec<_> = self.open_members().into_iter().rev().collect();
+            self.stop(&from_the_top);
+            self.gather(Seek::Descendants, Finding::Stop)?;
+        }
+        self.signal_all(&self.open_members(), Signal::KILL);
+        Ok(())
+    }
+
+    fn look_for_renewed(&mut self) -> Result<(), HostError> {
+        for index in self.gather(Seek::Target, Finding::Look)? {
+            self.members[index]
+                .settle(ProcessVerdict::Matches, Some("it was started since; nothing was sent to it"));
+            self.is_renewed = true;
+        }
+        Ok(())
+    }
+
+    /// Sends to all that are meant, and looks for more until there are none.
+    fn sweep(&mut self, signal: Signal) -> Result<(), HostError> {
+        let finding = if self.tree { Finding::Stop } else { Finding::Look };
+        for sweep in 0..MOST_SWEEPS {
+            let seek = if sweep > 0 && !self.meant.is_wish() { Seek::Descendants } else { Seek::Target };
+            let mut found = self.gather(seek, finding)?;
+            if self.is_cancelled() || found.is_empty() {
+                break;
+            }
+            found.reverse();
+            self.signal_all(&found, signal);
+            if !self.tree && !self.meant.is_wish() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever is stopped goes on, to handle what asks it to end.
+    fn signal_all(&mut self, indices: &[usize], signal: Signal) {
+        for index in indices {
+            self.members[*index].signal(signal);
+        }
+        if signal == Signal::TERM {
+            for index in indices {
+                let member = &mut self.members[*index];
+                if member.fate.is_none() && (member.was_stopped || member.is_stopped_by_us) {
+                    member.signal(Signal::CONT);
+                    member.is_stopped_by_us = false;
+                }
+            }
+        }
+    }
+
+    /// Until all have ended, or the deadline, or the order is taken back. What a tree grows meanwhile is asked to end, too.
+    fn wait_for_ends(&mut self, deadline: Instant, meanwhile: WhileWaiting) -> Result<(), HostError> {
+        let looks = meanwhile == WhileWaiting::Look;
+        let mut next_look = Instant::now() + LOOK_EVERY;
+        loop {
+            let mut open = self.open_members();
+            open.retain(|index| self.members[*index].hold().is_some());
+            let now = Instant::now();
+            let Some(one) = open.first() else { return Ok(()) };
+            if now >= deadline || (looks && self.is_cancelled()) {
+                return Ok(());
+            }
+            if looks && self.tree && now >= next_look {
+                let mut grown = self.gather(Seek::Descendants, Finding::Look)?;
+                grown.reverse();
+                self.signal_all(&grown, Signal::TERM);
+                next_look = Instant::now() + LOOK_EVERY;
+            }
+            if let Some(held) = self.members[*one].hold() {
+                held.ends_within(LOOK_EVERY.min(deadline.saturating_duration_since(now)));
+            }
+        }
+    }
+
+    /// There is nobody unless the order was taken back.
+    fn spare_whom_was_not_killed(&mut self) {
+        for index in self.open_members() {
+            let member = &mut self.members[index];
+            if member.sent == Some(Signal::KILL) {
+                continue;
+            }
+            if member.is_stopped_by_us {
+                member.signal(Signal::CONT);
+            }
+            match (member.fate.is_some(), member.sent) {
+                (true, _) => {}
+                (false, Some(_)) => {
+                    member.settle(ProcessVerdict::Survived, Some("the command was cancelled before SIGKILL"));
+                }
+                (false, None) => {
+                    member.settle(
+                        ProcessVerdict::Matches,
+                        Some("the command was cancelled before it was sent a signal"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn settle_survivors(&mut self) {
+        for index in self.open_members() {
+            let member = &mut self.members[index];
+            let Some(held) = member.hold() else { continue };
+            member.process.state = held.stat.state;
+            let detail = if held.stat.state == 'D' {
+                "in uninterruptible sleep: it ends when the kernel is done with what it waits for"
+            } else {
+                "SIGKILL was sent, and it has not ended within 5 s"
+            };
+            member.settle(ProcessVerdict::Survived, Some(detail));
+        }
+    }
+}
