@@ -212,12 +212,17 @@ fn set_old_state_aside(state: &StateDir, acting: &StateDir) -> anyhow::Result<()
 /// Whether a file was written.
 fn write_config(places: &Places, config: &Config, url: &ServerUrl) -> anyhow::Result<bool> {
     if places.has_config() {
-        ensure!(
-            config.api_url.is_some(),
-            "this host is enrolled, but {} names no server; add to its [server] section: api_url = {url}",
-            places.config.display()
-        );
-        return Ok(false);
+        if config.api_url.is_some() {
+            return Ok(false);
+        }
+        let written = || fs::write(&places.config, with_server(&fs::read_to_string(&places.config)?, url));
+        written().with_context(|| {
+            format!(
+                "this host is enrolled, but {} names no server and cannot be written; add to its [server] section: api_url = {url}",
+                places.config.display()
+            )
+        })?;
+        return Ok(true);
     }
     let written = || -> io::Result<()> {
         if let Some(directory) = places.config.parent() {
@@ -239,6 +244,20 @@ fn write_config(places: &Places, config: &Config, url: &ServerUrl) -> anyhow::Re
     Ok(true)
 }
 
+/// A configuration without a server, such as the one that a package puts there, with it.
+fn with_server(text: &str, url: &ServerUrl) -> String {
+    let line = format!("api_url = {url}\n");
+    let text = format!("{}\n", text.trim_end());
+    match text.split_inclusive('\n').position(|line| line.trim() == "[server]") {
+        None => format!("{text}\n[server]\n{line}"),
+        Some(section) => {
+            let mut lines: Vec<_> = text.split_inclusive('\n').collect();
+            lines.insert(section + 1, &line);
+            lines.concat()
+        }
+    }
+}
+
 fn print_next_steps(places: &Places, grant: &Grant, has_written_config: bool) {
     println!("Enrolled as {} at {}.", grant.hostname, grant.server_url);
     println!("Endpoint id: {}", grant.endpoint_id);
@@ -254,4 +273,22 @@ fn print_next_steps(places: &Places, grant: &Grant, has_written_config: bool) {
         "Next: start the agent with `systemctl enable --now voltaxe-sentinel`, or in the foreground with"
     );
     println!("  voltaxe-sentinel run --config {}", places.config.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_without_a_server_gets_one() {
+        let url: ServerUrl = "http://10.77.0.1:8080".parse().unwrap();
+        for before in
+            ["", "[agent]\nlog_level = debug\n", "[server]\n# ca_file = /a\n[agent]\nlog_level = debug\n"]
+        {
+            let after = with_server(before, &url);
+            let config = Config::parse(&after, |_| None).unwrap();
+            assert_eq!(config.api_url.as_ref(), Some(&url), "{after}");
+            assert_eq!(before.contains("debug"), config.log_level == tracing::Level::DEBUG, "{after}");
+        }
+    }
 }

@@ -4,6 +4,8 @@ mod machine;
 
 use std::fs;
 
+use voltaxe_protocol::{Command, KillProcess, ListProcesses, ProcessList, ProcessTarget};
+
 use crate::{
     gateway::{Gateway, isolate, restore},
     net::{OUTSIDE, World, eventually},
@@ -76,6 +78,39 @@ fn the_units_isolate_a_host_and_keep_it_so() {
 
     comes_back_after_a_reboot(&world, gateway, &mut machine);
     assert_eq!(world.ruleset(), before);
+}
+
+/// The sandbox leaves the executor what it needs for other users' processes, whose files only root may look at.
+#[test]
+fn the_units_see_and_end_processes_of_others() {
+    let world = World::new();
+    let gateway = Gateway::start(&world);
+    let Some(mut machine) = Machine::install(&world) else { return };
+    machine.enroll(&gateway.enrol_string());
+    machine.boot();
+    gateway.wait_live();
+    let started =
+        machine.inside(&["systemd-run", "--quiet", "--uid=nobody", "--unit=victim", "sleep", "1000"]);
+    assert!(started.status.success(), "{started:?}");
+    let victim = machine.wait_active("victim.service").pid().to_owned();
+
+    gateway.push(&gateway.order(11, Command::ListProcesses(ListProcesses {})));
+    let result = gateway.result_of(11);
+    assert!(result.success, "{}", result.message);
+    let list: ProcessList = serde_json::from_value(result.data.unwrap()).unwrap();
+    let listed = list.processes.iter().find(|process| process.pid.to_string() == victim).unwrap();
+    assert_eq!(listed.exe.as_deref(), Some("/usr/bin/sleep"));
+    assert_eq!(listed.user, "nobody");
+
+    let target = ProcessTarget::Executable("/usr/bin/sleep".to_owned());
+    let kill = KillProcess { target, grace_seconds: 5, tree: false, force: false, preview: false };
+    gateway.push(&gateway.order(12, Command::KillProcess(kill)));
+    let result = gateway.result_of(12);
+    assert!(result.success, "{}", result.message);
+    eventually("the process is gone", || {
+        (machine.property("victim.service", "MainPID") == "0").then_some(())
+    });
+    machine.shut_down();
 }
 
 fn comes_back_after_a_reboot(world: &World, mut gateway: Gateway, machine: &mut Machine<'_>) {
