@@ -31,6 +31,15 @@ main() {
   if [ "$(id -u)" = 0 ]; then
     check "around an installation: first, upgrade, refused removal, removal, purge" in_copy scripts/package/lifecycle.sh "$PWD/agent/packaging/setup.sh" "$PWD/agent/packaging/systemd/$name.sysusers"
   fi
+  if [ "$(id -u)" = 0 ] && command -v systemd-nspawn >/dev/null; then
+    local server
+    server=target/release/voltaxe-server
+    [ -x $server ] || server=target/debug/voltaxe-server
+    if [ -x $server ]; then
+      check "the server and its Postgres work in the sandbox of their unit" booted scripts/package/server-unit.sh \
+        "$server" server/packaging/voltaxe-server.service server/packaging/voltaxe-server.sysusers
+    fi
+  fi
   if [ -f $packages/SHA256SUMS ]; then
     packages_are_whole
   else
@@ -126,6 +135,8 @@ contents_of_deb() {
 }
 
 contents_of_rpm() { rpm2cpio "$(newest "$packages/$name-*.$1.rpm")" | cpio -t --quiet | sed 's|^\./||; s|^/||'; }
+
+booted() { unshare --mount --pid --fork --kill-child --mount-proc --propagation private "$@"; }
 
 # in_copy SCRIPT ARGUMENT..: runs it as root of a copy-on-write copy of this machine, without its network.
 in_copy() {
