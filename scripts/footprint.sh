@@ -65,7 +65,7 @@ END
 
 start() {
   local inside=(ip netns exec "$LAB_PREFIX-web-01")
-  spawn executor "${inside[@]}" setpriv --bounding-set=-all,+net_admin,+kill,+dac_read_search,+sys_ptrace \
+  spawn executor "${inside[@]}" setpriv --regid=$user --clear-groups --bounding-set=-all,+net_admin,+kill,+dac_read_search,+sys_ptrace \
     "$LAB_BIN/voltaxe-sentinel" executor --config "$conf"
   until_true 10 test -S "$LAB_STATE/agent/run/executor.sock" || die "the executor does not listen"
   chmod 0711 "$LAB_STATE/agent" "$LAB_STATE/agent/run"

@@ -52,8 +52,14 @@ main() {
     say "installed into $root; enrol and start it on the host itself"
     return
   fi
-  if [ -n "$token" ]; then enrol; fi
-  start
+  if [ -n "$token" ]; then
+    enrol
+    start
+  elif [ -e $IDENTITY ]; then
+    say 'up to date; identity and isolation are as they were'
+  else
+    say 'installed; enrol this host with the command from the console'
+  fi
   say "to remove it: $(removal)"
 }
 
@@ -203,10 +209,6 @@ enrol() {
 }
 
 start() {
-  if ! [ -e $IDENTITY ]; then
-    say "installed; enrol this host with the command from the console, then it starts by itself"
-    return
-  fi
   if ! has systemctl || ! [ -d /run/systemd/system ]; then
     say "there is no systemd here: start '$NAME executor' and '$NAME run' by your own means"
     return
