@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Host<'a> {
     world: &'a World,
     pub(crate) directory: tempfile::TempDir,
+    /// Where `configure` says that the server is.
+    pub(crate) api_url: String,
     running: Option<Child>,
     executor: Option<Child>,
     /// Two processes instead of one.
@@ -37,7 +39,8 @@ impl<'a> Host<'a> {
 
     fn bare(world: &'a World) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let host = Self { world, directory, running: None, executor: None, is_split: false };
+        let api_url = format!("http://{}:{PORT}", SERVER[0]);
+        let host = Self { world, directory, api_url, running: None, executor: None, is_split: false };
         fs::write(host.path("machine-id"), "0123456789abcdef0123456789abcdef\n").unwrap();
         host
     }
@@ -52,7 +55,8 @@ impl<'a> Host<'a> {
 
     /// A host that is enrolled, whose agent is two processes: the executor runs already.
     pub(crate) fn split(world: &'a World, gateway: &Gateway) -> Self {
-        let mut host = Self { is_split: true, ..Self::bare(world) };
+        let mut host = Self::bare(world);
+        host.is_split = true;
         // The network process' user has to pass.
         fs::set_permissions(host.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         host.configure("");
@@ -67,8 +71,15 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn start_executor(&mut self) {
+        self.start_executor_with(&[]);
+    }
+
+    pub(crate) fn start_executor_with(&mut self, variables: &[(&str, String)]) {
         assert!(self.executor.is_none());
-        self.executor = Some(self.command(&["executor"]).stderr(self.open_log()).spawn().unwrap());
+        let capabilities = ",+net_admin,+kill,+dac_read_search,+sys_ptrace";
+        let mut command = self.with_capabilities("executor", 0, capabilities);
+        self.executor =
+            Some(command.envs(variables.iter().cloned()).stderr(self.open_log()).spawn().unwrap());
         eventually("the executor listens", || UnixStream::connect(self.socket()).ok());
     }
 
@@ -92,8 +103,8 @@ impl<'a> Host<'a> {
         );
         let more = if self.is_split { split + more } else { more.to_owned() };
         let text = format!(
-            "[server]\napi_url = http://{}:{PORT}\n[agent]\nhostname = web-01\nstate_dir = {}\nmachine_id_file = {}\n{more}",
-            SERVER[0],
+            "[server]\napi_url = {}\n[agent]\nhostname = web-01\nstate_dir = {}\nmachine_id_file = {}\n{more}",
+            self.api_url,
             self.path("state").display(),
             self.path("machine-id").display()
         );
@@ -137,11 +148,13 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn start(&mut self) {
-        if self.is_split {
-            self.spawn(&mut self.unprivileged());
-        } else {
-            self.spawn(&mut self.command(&["run"]));
-        }
+        self.start_with(&[]);
+    }
+
+    pub(crate) fn start_with(&mut self, variables: &[(&str, String)]) {
+        let mut command =
+            if self.is_split { self.with_capabilities("run", USER, "") } else { self.command(&["run"]) };
+        self.spawn(command.envs(variables.iter().cloned()));
     }
 
     /// The agent kills itself when it passes `point`; see the agent's fault module.
@@ -149,14 +162,15 @@ impl<'a> Host<'a> {
         self.spawn(self.command(&["run"]).env("VOLTAXE_FAULT", point));
     }
 
-    /// `run` as a user without any capability.
-    fn unprivileged(&self) -> Command {
+    /// As its unit starts it: the user, the group that both share, and no more capabilities than these.
+    fn with_capabilities(&self, role: &str, user: u32, capabilities: &str) -> Command {
         let mut command = Command::new("ip");
-        let user = USER.to_string();
+        let (user, group) = (user.to_string(), USER.to_string());
         command
             .args(["netns", "exec", &self.world.name("host"), "setpriv", "--reuid", &user, "--regid", &user])
-            .args(["--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"])
-            .args([env!("CARGO_BIN_EXE_voltaxe-sentinel"), "run", "--config"])
+            .args(["--groups", &group, "--inh-caps=-all", "--no-new-privs"])
+            .arg(format!("--bounding-set=-all{capabilities}"))
+            .args([env!("CARGO_BIN_EXE_voltaxe-sentinel"), role, "--config"])
             .arg(self.path("agent.conf"));
         command
     }

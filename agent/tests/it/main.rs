@@ -14,6 +14,7 @@ mod executor;
 mod gateway;
 mod isolation;
 mod kills;
+mod lost_server;
 mod measure;
 mod net;
 mod outage;
