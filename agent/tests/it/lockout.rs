@@ -2,24 +2,25 @@
 
 use std::{
     io::Write as _,
+    net::{TcpStream, ToSocketAddrs as _},
     process::{Output, Stdio},
     time::{Duration, Instant},
 };
 
 use chrono::TimeDelta;
 use voltaxe_protocol::{
-    CommandId, Direction, Exception, ObservedIsolation, Protocol, ReleaseClaims, ReleaseTicket,
+    CommandId, Direction, Exception, ObservedIsolation, PreflightKind, Protocol, ReleaseClaims, ReleaseTicket,
 };
 use voltaxe_sentinel::{
     clock::wall,
-    isolation::{Applied, CONTACT_WITHIN, EndedBy, IsolationError, Kernel, Terms, Watch},
+    isolation::{Applied, CONTACT_WITHIN, EndedBy, HostFiles, IsolationError, Kernel, Terms, Watch},
     state_dir::StateDir,
 };
 
 use crate::{
     agent::Host,
     gateway::{Gateway, isolate},
-    net::{OUTSIDE, PORT, SERVER, World, eventually, ip},
+    net::{Echo, NO_ANSWER_AFTER, OUTSIDE, PORT, SERVER, World, eventually, ip},
 };
 
 /// The kernel of a world's host, without an agent.
@@ -255,6 +256,157 @@ fn a_process_that_remembers_an_isolation_believes_another_that_ended_it() {
         assert!(matches!(again, Err(IsolationError::Ended { by: EndedBy::Ticket, .. })), "{again:?}");
     });
     assert_eq!(world.ruleset(), "");
+}
+
+#[test]
+fn wherever_a_crash_falls_the_watch_ends_in_the_state_that_was_ordered() {
+    let world = World::new();
+    let bare = Bare::new(&world);
+    let file = bare.directory.path().join("isolation.json");
+    let edit = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut content = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        change(&mut content);
+        std::fs::write(&file, serde_json::to_vec(&content).unwrap()).unwrap();
+    };
+    // Contact confirmed on disk, the kernel still has the provisional rules.
+    bare.with(|kernel| kernel.isolate(CommandId(1), &servers(), &Terms::default(), wall()).unwrap());
+    edit(&|content| {
+        content["rules"]["contact_by"] = serde_json::Value::Null;
+        content["rules"]["fingerprint"] = serde_json::json!({});
+    });
+    assert_eq!(bare.watch(), Watch::Reapplied { generation: CommandId(1) });
+    assert!(!world.ruleset().contains("timeout"));
+    assert_eq!(bare.watch(), Watch::Unchanged);
+
+    // Another boot: nothing in the kernel, and no drift.
+    edit(&|content| content["rules"]["boot_id"] = "another".into());
+    world.nft("flush ruleset");
+    assert_eq!(bare.watch(), Watch::Reapplied { generation: CommandId(1) });
+    assert!(bare.is_cut_off());
+
+    // Released on disk, the kernel still has the rules.
+    let before = std::fs::read(&file).unwrap();
+    bare.with(|kernel| kernel.restore(CommandId(2), wall()).unwrap());
+    let released = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &before).unwrap();
+    world.nft("flush ruleset");
+    assert!(matches!(bare.watch(), Watch::PutBack(_)));
+    std::fs::write(&file, &released).unwrap();
+    bare.watch();
+    assert_eq!(world.ruleset(), "");
+
+    // Provisional rules do not outlive a restart of the host.
+    bare.with(|kernel| kernel.isolate(CommandId(3), &servers(), &Terms::default(), wall()).unwrap());
+    edit(&|content| content["rules"]["boot_id"] = "another".into());
+    world.nft("flush ruleset");
+    assert_eq!(bare.watch(), Watch::Lifted { generation: CommandId(3), by: EndedBy::NoContact });
+    assert_eq!(world.ruleset(), "");
+
+    // A time that ran out while the host was off.
+    bare.isolate(4, &Terms { auto_restore_at: Some(wall() + TimeDelta::hours(1)), ..Terms::default() });
+    edit(&|content| content["rules"]["terms"]["auto_restore_at"] = "2020-01-01T00:00:00Z".into());
+    world.nft("flush ruleset");
+    assert_eq!(bare.watch(), Watch::Lifted { generation: CommandId(4), by: EndedBy::Timer });
+    assert_eq!(world.ruleset(), "");
+
+    // The state file of an agent that knew no terms.
+    bare.isolate(5, &Terms::default());
+    edit(&|content| {
+        let rules = content["rules"].as_object_mut().unwrap();
+        rules.retain(|name, _| {
+            ["generation", "servers", "devices", "fingerprint", "not_covered"].contains(&name.as_str())
+        });
+        content
+            .as_object_mut()
+            .unwrap()
+            .retain(|name, _| ["generation", "rules", "at"].contains(&name.as_str()));
+    });
+    assert_eq!(bare.watch(), Watch::Unchanged);
+    world.nft("flush ruleset");
+    assert!(matches!(bare.watch(), Watch::PutBack(_)));
+    assert!(bare.is_cut_off());
+}
+
+#[test]
+fn dns_opens_for_a_moment_and_closes_in_the_kernel() {
+    let world = World::new();
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("etc")).unwrap();
+    std::fs::write(root.path().join("etc/resolv.conf"), format!("nameserver {}\n", OUTSIDE[0])).unwrap();
+    let _resolver = Echo::start(&world.name("out"), 53);
+    let resolves = || {
+        let address = (OUTSIDE[0], 53).to_socket_addrs().unwrap().next().unwrap();
+        world.within("host", || TcpStream::connect_timeout(&address, NO_ANSWER_AFTER).is_ok())
+    };
+    eventually("the resolver answers", || resolves().then_some(()));
+    let directory = tempfile::tempdir().unwrap();
+    world.within("host", || {
+        let state = StateDir::open(directory.path()).unwrap();
+        let mut kernel = Kernel::new(state, None).with_host(HostFiles::under(root.path()));
+        kernel.isolate(CommandId(1), &servers(), &Terms::default(), wall()).unwrap();
+        kernel.confirm_contact(CommandId(1), &servers(), wall()).unwrap();
+        assert!(!resolves());
+        kernel.open_dns_for(CommandId(1), Duration::from_secs(2), wall()).unwrap();
+        assert!(resolves());
+        assert!(world.talk("host", OUTSIDE[0]).is_none());
+        eventually("the kernel closes DNS", || (!resolves()).then_some(()));
+        assert_eq!(kernel.watch(wall()), Watch::Unchanged);
+        let observed = kernel.observe(wall());
+        assert_eq!((observed.state, observed.allows_dns), (ObservedIsolation::Isolated, false));
+        let allowed = Terms { allow_dns: true, ..Terms::default() };
+        kernel.change(CommandId(2), &servers(), &allowed, wall()).unwrap();
+        assert!(resolves());
+    });
+}
+
+#[test]
+fn the_server_stays_reachable_over_a_bridge_and_beside_odd_devices() {
+    let world = World::new();
+    let bare = Bare::new(&world);
+    let host = world.name("host");
+    let on_host = |arguments: &[&str]| ip(&[&["-n", &host][..], arguments].concat());
+    // The host's address moves to a bridge over its device, as on hypervisors.
+    on_host(&["link", "add", "br0", "type", "bridge"]);
+    on_host(&["addr", "flush", "dev", "eth0"]);
+    on_host(&["link", "set", "eth0", "master", "br0"]);
+    on_host(&["addr", "add", "10.77.0.2/24", "dev", "br0"]);
+    on_host(&["link", "set", "br0", "up"]);
+    on_host(&["link", "add", "a;b", "type", "veth", "peer", "name", "b.a"]);
+    let _service = Echo::start(&world.name("srv"), PORT);
+    world.talk_soon("host", SERVER[0]);
+    bare.with(|kernel| {
+        let observed = kernel.isolate(CommandId(1), &servers(), &Terms::default(), wall()).unwrap();
+        assert_eq!(observed.state, ObservedIsolation::Isolated);
+        assert!(observed.detail.unwrap().contains("\"a;b\" are not filtered"));
+    });
+    assert!(world.talk_soon("host", SERVER[0]).is_answered(), "locked out");
+    assert!(bare.is_cut_off());
+    bare.with(|kernel| {
+        let observed = kernel.confirm_contact(CommandId(1), &servers(), wall()).unwrap();
+        assert_eq!(observed.state, ObservedIsolation::Isolated);
+    });
+    assert_eq!(bare.watch(), Watch::Unchanged);
+    assert!(world.talk_soon("host", SERVER[0]).is_answered());
+}
+
+#[test]
+fn a_preview_names_the_traps_of_the_network() {
+    let world = World::new();
+    let bare = Bare::new(&world);
+    let host = world.name("host");
+    ip(&["-n", &host, "link", "add", "link", "eth0", "name", "mv0", "type", "macvlan"]);
+    let open = world.talk_soon("host", OUTSIDE[0]);
+    let preview = bare.with(|kernel| kernel.preview(&servers(), &Terms::default(), wall()));
+    assert!(preview.ruleset.contains("device \"mv0\""), "{}", preview.ruleset);
+    assert_eq!((preview.servers, preview.connections_kept), (vec![servers()[0].to_string()], 0));
+    assert_eq!(preview.connections_cut, 1);
+    let kinds: Vec<PreflightKind> = preview.warnings.iter().map(|warning| warning.kind).collect();
+    assert!(kinds.contains(&PreflightKind::Containers), "{kinds:?}");
+    assert!(!kinds.contains(&PreflightKind::Blocked) && !kinds.contains(&PreflightKind::Tunnel), "{kinds:?}");
+    let blocked = bare.with(|kernel| kernel.preview(&[], &Terms::default(), wall()));
+    assert!(blocked.warnings.iter().any(|warning| warning.kind == PreflightKind::Blocked));
+    assert_eq!(world.ruleset(), "");
+    drop(open);
 }
 
 #[test]
