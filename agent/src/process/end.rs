@@ -92,7 +92,7 @@ impl Group<'_> {
     }
 
     fn look_for_renewed(&mut self) -> Result<(), HostError> {
-        for index in self.gather(Seek::Target, Finding::Look)? {
+        for index in self.look(Seek::Target)? {
             self.members[index]
                 .settle(ProcessVerdict::Matches, Some("it was started since; nothing was sent to it"));
             self.is_renewed = true;
@@ -100,20 +100,19 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Sends to all that are meant, and looks for more until there are none.
+    /// Sends to all that are meant. A tree is stopped whole first; a wish is looked for until it finds nobody new.
     fn sweep(&mut self, signal: Signal) -> Result<(), HostError> {
         let finding = if self.tree { Finding::Stop } else { Finding::Look };
-        for sweep in 0..MOST_SWEEPS {
-            let seek = if sweep > 0 && !self.meant.is_wish() { Seek::Descendants } else { Seek::Target };
-            let mut found = self.gather(seek, finding)?;
-            if self.is_cancelled() || found.is_empty() {
+        let is_open_ended = self.meant.is_wish() && !self.tree;
+        let mut found =
+            if is_open_ended { self.look(Seek::Target)? } else { self.gather(Seek::Target, finding)? };
+        for _ in 0..MOST_SWEEPS {
+            if found.is_empty() || self.is_cancelled() {
                 break;
             }
             found.reverse();
             self.signal_all(&found, signal);
-            if !self.tree && !self.meant.is_wish() {
-                break;
-            }
+            found = if is_open_ended { self.look(Seek::Target)? } else { Vec::new() };
         }
         Ok(())
     }
@@ -147,7 +146,7 @@ impl Group<'_> {
                 return Ok(());
             }
             if looks && self.tree && now >= next_look {
-                let mut grown = self.gather(Seek::Descendants, Finding::Look)?;
+                let mut grown = self.look(Seek::Descendants)?;
                 grown.reverse();
                 self.signal_all(&grown, Signal::TERM);
                 next_look = Instant::now() + LOOK_EVERY;

@@ -17,4 +17,5 @@ mod measure;
 mod net;
 mod outage;
 mod polling;
+mod processes;
 mod rules;
