@@ -93,11 +93,15 @@ impl Group<'_> {
 
     fn look_for_renewed(&mut self) -> Result<(), HostError> {
         for index in self.look(Seek::Target)? {
-            self.members[index]
-                .settle(ProcessVerdict::Matches, Some("it was started since; nothing was sent to it"));
-            self.is_renewed = true;
+            self.settle_renewed(index);
         }
         Ok(())
+    }
+
+    fn settle_renewed(&mut self, index: usize) {
+        let detail = "it was started since; nothing was sent to it";
+        self.members[index].settle(ProcessVerdict::Matches, Some(detail));
+        self.notes.insert("something starts them anew: end that first");
     }
 
     /// Sends to all that are meant. A tree is stopped whole first; a wish is looked for until it finds nobody new.
@@ -157,8 +161,9 @@ impl Group<'_> {
         }
     }
 
-    /// There is nobody unless the order was taken back.
+    /// Either the order was taken back, or more are started than can be ended.
     fn spare_whom_was_not_killed(&mut self) {
+        let is_cancelled = self.is_cancelled();
         for index in self.open_members() {
             let member = &mut self.members[index];
             if member.sent == Some(Signal::KILL) {
@@ -167,18 +172,22 @@ impl Group<'_> {
             if member.is_stopped_by_us {
                 member.signal(Signal::CONT);
             }
-            match (member.fate.is_some(), member.sent) {
-                (true, _) => {}
-                (false, Some(_)) => {
-                    member.settle(ProcessVerdict::Survived, Some("the command was cancelled before SIGKILL"));
+            if member.fate.is_some() {
+                continue;
+            }
+            match member.sent {
+                Some(_) => {
+                    member.settle(ProcessVerdict::Survived, Some("SIGKILL was not sent to it any more"));
                 }
-                (false, None) => {
-                    member.settle(
-                        ProcessVerdict::Matches,
-                        Some("the command was cancelled before it was sent a signal"),
-                    );
+                None if is_cancelled => {
+                    member.settle(ProcessVerdict::Matches, Some("nothing that ends it was sent to it"));
+                }
+                None => {
+                    self.settle_renewed(index);
+                    continue;
                 }
             }
+            self.notes.insert("cancelled before it was done");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The processes that an order is about, and what became of each.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -58,8 +58,8 @@ pub(super) struct Group<'a> {
     pub(super) tree: bool,
     pub(super) members: Vec<Member>,
     pub(super) digests: Digests,
-    /// More of them were started while the others were ended.
-    pub(super) is_renewed: bool,
+    /// What else the operator should know; each once.
+    pub(super) notes: BTreeSet<&'static str>,
     protection: Protection,
     known: HashSet<Key>,
     cancelled: &'a AtomicBool,
@@ -138,7 +138,7 @@ impl<'a> Group<'a> {
             tree,
             members: Vec::new(),
             digests: Digests::default(),
-            is_renewed: false,
+            notes: BTreeSet::new(),
             protection,
             known: HashSet::new(),
             cancelled,

@@ -98,3 +98,27 @@ fn names_made_to_mislead_come_through_as_data() {
         assert!(outcome.message.chars().all(|c| !c.is_control() && c != '\u{202e}'));
     }
 }
+
+#[test]
+#[ignore = "prints times and judges nothing"]
+fn times() {
+    let den = Den::new();
+    let (id, _child) = den.sleeper("vx-timed");
+    let took = |what: &str, work: &dyn Fn() -> ActionOutcome| {
+        let mut times: Vec<_> = (0..20)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                drop(work());
+                start.elapsed()
+            })
+            .collect();
+        times.sort();
+        println!("{what}: median {:?} of 20, most {:?}; {}", times[10], times[19], work().message);
+    };
+    let preview = |target, tree| kill(&KillProcess { tree, preview: true, ..order(target) });
+    took("list", &|| process::list(wall()));
+    took("preview by id", &|| preview(exactly(std::slice::from_ref(&id)), false));
+    took("preview of a tree", &|| preview(exactly(std::slice::from_ref(&id)), true));
+    took("preview by name", &|| preview(ProcessTarget::Name("vx-timed".to_owned()), false));
+    took("preview by digest", &|| preview(ProcessTarget::Sha256(den.digest("vx-timed")), false));
+}

@@ -190,6 +190,7 @@ fn taken_back_in_time_nobody_is_killed() {
     });
     assert!(!outcome.success);
     assert_eq!(verdicts(&outcome), [ProcessVerdict::Survived]);
+    assert!(outcome.message.contains("cancelled before it was done"), "{}", outcome.message);
     assert!(child.child.try_wait().unwrap().is_none());
     let outcome = process::kill(&order, wall, &cancelled);
     assert_eq!(outcome.data, Some(json!({ "refused": "cancelled" })));
