@@ -22,4 +22,5 @@ mod outage;
 mod polling;
 mod probes;
 mod raw;
+mod processes;
 mod rules;
