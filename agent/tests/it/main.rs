@@ -10,6 +10,8 @@ mod chaos;
 mod cli;
 mod delivery;
 mod direct;
+mod evidence;
+mod forensics;
 mod gateway;
 mod isolation;
 mod kills;
