@@ -11,6 +11,8 @@ mod cli;
 mod delivery;
 mod direct;
 mod executor;
+mod evidence;
+mod forensics;
 mod gateway;
 mod isolation;
 mod kills;
