@@ -354,15 +354,14 @@ fn an_executor_that_is_killed_is_asked_again() {
     let result = gateway.result_of(3);
     assert!(result.success, "{}", result.message);
     assert_eq!(host.log().matches("Executing command: network_isolate").count(), 2);
-    assert_eq!(host.status()["isolation"]["state"], "isolated");
+    let is_isolated = |host: &Host<'_>| (host.status()["isolation"]["state"] == "isolated").then_some(());
+    eventually("the state file is written, too", || is_isolated(&host));
 
     // Isolated, with nobody at the executor: drift is mended once one is there again.
     host.crash_executor();
     world.nft("flush ruleset");
     host.start_executor();
-    eventually("the isolation is put back", || {
-        (host.status()["isolation"]["state"] == "isolated").then_some(())
-    });
+    eventually("the isolation is put back", || is_isolated(&host));
 }
 
 #[test]
