@@ -24,7 +24,7 @@ pub use engine::{Engine, Setup};
 pub use enrolled::Enrolled;
 pub use frame::MAX_FRAME_BYTES;
 pub use protocol::{Done, Purpose, Task};
-pub use server::{Server, ServerError, serve};
+pub use server::{Ended, Server, ServerError, serve};
 
 /// Called with whatever an executor has to say, on any thread.
 pub type Sink = Arc<dyn Fn(Done) + Send + Sync>;

@@ -1,12 +1,33 @@
 //! Collecting evidence on this host into one bundle, and the bundles that wait for their upload.
+//!
+//! The most volatile comes first, and whatever there is when a limit is met, or somebody cancels, is kept. What cannot be
+//! collected is an entry in the manifest's errors. Nothing on the host is changed: files are opened without following links,
+//! without touching their access times where the kernel lets us, and never when they are devices or pipes.
 
+mod budget;
+mod collection;
+mod command;
+mod file;
+mod logs;
+mod mounts;
+mod persistence;
+mod proc;
+mod run;
 mod spool;
+mod text;
+mod volatile;
+mod walk;
+mod writer;
 
-use std::{path::PathBuf, sync::atomic::AtomicBool};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
 
 use chrono::{DateTime, Utc};
 use voltaxe_protocol::{CollectForensics, CommandId, EndpointId, Epoch};
 
+pub use mounts::{Kind, Mount, Mounts};
 pub use spool::{Bundle, Spool};
 
 use crate::core::ActionOutcome;
@@ -40,6 +61,41 @@ pub struct Progress {
     pub bytes: u64,
 }
 
+/// Where evidence is collected from.
+#[derive(Clone, Debug)]
+pub struct Host {
+    root: PathBuf,
+    proc: PathBuf,
+}
+
+impl Host {
+    /// This one.
+    #[must_use]
+    pub fn this() -> Self {
+        Self { root: PathBuf::from("/"), proc: PathBuf::from("/proc") }
+    }
+
+    /// This one's processes, and files of another tree.
+    #[must_use]
+    pub fn with_files_of(root: &Path) -> Self {
+        Self { root: root.to_owned(), ..Self::this() }
+    }
+
+    /// Where a file of the host is.
+    fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// The host's own name of a file.
+    fn source<'a>(&self, path: &'a Path) -> std::borrow::Cow<'a, Path> {
+        match path.strip_prefix(&self.root) {
+            Ok(rest) if self.root != Path::new("/") => Path::new("/").join(rest).into(),
+            _ => path.into(),
+        }
+    }
+}
+
 /// Collects, and blocks until that is done. Lowers the priority of the thread it runs on for good: give it one of its own.
 ///
 /// `data` of the outcome is a [`voltaxe_protocol::CollectionOutcome`]. A finished bundle of the same id is answered without
@@ -51,6 +107,16 @@ pub fn collect(
     cancelled: &AtomicBool,
     now: &dyn Fn() -> DateTime<Utc>,
 ) -> ActionOutcome {
-    let _ = (job, progress, cancelled, now);
-    ActionOutcome { success: false, message: "Nothing is collected yet".to_owned(), data: None }
+    collect_from(&Host::this(), job, progress, cancelled, now)
+}
+
+/// [`collect`], from a host that need not be this one.
+pub fn collect_from(
+    host: &Host,
+    job: &Job,
+    progress: &mut dyn FnMut(Progress),
+    cancelled: &AtomicBool,
+    now: &dyn Fn() -> DateTime<Utc>,
+) -> ActionOutcome {
+    run::run(host, job, progress, cancelled, now)
 }

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Places, end_with_any_thread, start_log};
 use crate::{
     config::Config,
-    executor::{Enrolled, Server, Setup, serve},
+    executor::{Ended, Enrolled, Server, Setup, serve},
     identity::{self, Grant},
     state_dir::StateDir,
     users::User,
@@ -32,34 +32,38 @@ pub(super) fn run(places: &Places) -> anyhow::Result<()> {
             user.gid
         )
     })?;
-    let enrolled = Enrolled::read(&state).context("executor.json cannot be read; enrol again")?.context(
-        "this host is not enrolled for an executor; run voltaxe-sentinel enroll as root, or after an update \
-         voltaxe-sentinel executor --adopt",
-    )?;
-    let setup = Setup {
-        trust: enrolled.trust().context("executor.json is damaged; enrol again")?,
-        hostname: enrolled.hostname.clone(),
-        evidence: state.path("evidence"),
-        state,
-        direct_port: config.direct_listen.map(|address| address.port()),
-        may_search: config.may_rediscover,
-        shared_with: Some(user.gid),
-    };
     let server = Server { socket, client_uid: user.uid, client_gid: user.gid };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let stop = async move {
+        let mut stop = std::pin::pin!(async {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-        };
-        serve(&server, setup, stop).await.map_err(anyhow::Error::from)
+        });
+        while serve(&server, set_up(&config, &state, user)?, &mut stop).await? == Ended::EnrolledAnew {}
+        anyhow::Ok(())
     })?;
     tracing::info!("Stopped; isolation stays as it is");
     Ok(())
+}
+
+fn set_up(config: &Config, state: &StateDir, user: User) -> anyhow::Result<Setup> {
+    let enrolled = Enrolled::read(state).context("executor.json cannot be read; enrol again")?.context(
+        "this host is not enrolled for an executor; run voltaxe-sentinel enroll as root, or after an update \
+         voltaxe-sentinel executor --adopt",
+    )?;
+    Ok(Setup {
+        trust: enrolled.trust().context("executor.json is damaged; enrol again")?,
+        hostname: enrolled.hostname,
+        evidence: state.path("evidence"),
+        state: state.clone(),
+        direct_port: config.direct_listen.map(|address| address.port()),
+        may_search: config.may_rediscover,
+        shared_with: Some(user.gid),
+    })
 }
 
 pub(super) fn adopt_only(places: &Places) -> anyhow::Result<()> {

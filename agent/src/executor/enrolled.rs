@@ -40,6 +40,13 @@ impl Enrolled {
         state.write_json(FILE, self)
     }
 
+    #[must_use]
+    pub fn is_by(&self, trust: &Trust) -> bool {
+        self.endpoint_id == trust.endpoint_id
+            && self.epoch == trust.epoch
+            && self.server_key == trust.server_key.to_base64()
+    }
+
     /// # Errors
     /// When the key is damaged.
     pub fn trust(&self) -> io::Result<Trust> {

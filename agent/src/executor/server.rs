@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Done, Engine, Setup, Task, frame, gate::Gate, memory::Memory};
+use super::{Done, Engine, Enrolled, Setup, Task, frame, gate::Gate, memory::Memory};
 use crate::{clock, service_manager::ServiceManager};
 
 /// Tasks that wait for the thread that hands them out.
@@ -73,8 +73,21 @@ impl Drop for Client {
     }
 }
 
+/// Why serving ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    Stopped,
+    /// This host was enrolled again: another server key, or another epoch, counts from now on.
+    EnrolledAnew,
+}
+
 /// Runs until `stop` ends. Isolation is left as it is.
-pub async fn serve(server: &Server, setup: Setup, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+pub async fn serve(
+    server: &Server,
+    setup: Setup,
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, ServerError> {
+    let (state, trust) = (setup.state.clone(), setup.trust.clone());
     let listener = listen(server)?;
     let memory = Memory::read(setup.state.clone()).map_err(ServerError::Memory)?;
     let (dones, mut done) = mpsc::unbounded_channel();
@@ -91,10 +104,10 @@ pub async fn serve(server: &Server, setup: Setup, stop: impl Future<Output = ()>
     let mut number = 0;
     let mut next_sign = Instant::now();
     let mut stop = std::pin::pin!(stop);
-    loop {
+    let ended = loop {
         tokio::select! {
             biased;
-            () = &mut stop => break,
+            () = &mut stop => break Ended::Stopped,
             Some(done) = done.recv() => {
                 gate.note(&done);
                 say(&mut client, &done).await;
@@ -115,6 +128,11 @@ pub async fn serve(server: &Server, setup: Setup, stop: impl Future<Output = ()>
                     tracing::warn!("A connection is turned away: {why}");
                     continue;
                 }
+                // Who enrols a host starts its agent anew.
+                if Enrolled::read(&state).is_ok_and(|now| now.is_some_and(|now| !now.is_by(&trust))) {
+                    tracing::info!("This host was enrolled again; beginning anew");
+                    break Ended::EnrolledAnew;
+                }
                 number += 1;
                 let (reader, writer) = stream.into_split();
                 let reader = tokio::spawn(listen_to(reader, number, heard.clone()));
@@ -128,10 +146,12 @@ pub async fn serve(server: &Server, setup: Setup, stop: impl Future<Output = ()>
                 next_sign = Instant::now() + manager.sign_every().unwrap_or(Duration::MAX);
             }
         }
+    };
+    if ended == Ended::Stopped {
+        manager.stopping();
+        let _ = fs::remove_file(&server.socket);
     }
-    manager.stopping();
-    let _ = fs::remove_file(&server.socket);
-    Ok(())
+    Ok(ended)
 }
 
 fn listen(server: &Server) -> Result<UnixListener, ServerError> {

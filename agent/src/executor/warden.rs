@@ -63,9 +63,11 @@ struct Probation {
 /// Until every sender is gone.
 pub(super) fn work(mut warden: Warden, duties: &mpsc::Receiver<Duty>) {
     warden.watch();
+    let mut watched = Instant::now();
     loop {
         let duty = if warden.should_be_isolated() {
-            match duties.recv_timeout(WATCH_EVERY) {
+            // However busy the thread is otherwise.
+            match duties.recv_timeout(WATCH_EVERY.saturating_sub(watched.elapsed())) {
                 Ok(duty) => Some(duty),
                 Err(mpsc::RecvTimeoutError::Timeout) => None,
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
@@ -76,9 +78,12 @@ pub(super) fn work(mut warden: Warden, duties: &mpsc::Receiver<Duty>) {
                 Err(mpsc::RecvError) => return,
             }
         };
-        match duty {
-            Some(duty) => warden.do_duty(duty),
-            None => warden.watch(),
+        if let Some(duty) = duty {
+            warden.do_duty(duty);
+        }
+        if watched.elapsed() >= WATCH_EVERY && warden.should_be_isolated() {
+            warden.watch();
+            watched = Instant::now();
         }
     }
 }

@@ -254,6 +254,10 @@ fn neighbour((kind, hop_limit): (Icmp6, u8)) -> Rule {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+    use opening::Dhcp;
+    use voltaxe_protocol::{Direction, Exception, Protocol};
+
     use super::*;
 
     fn plan() -> Plan {
@@ -265,6 +269,37 @@ mod tests {
     #[test]
     fn text_is_as_reviewed() {
         assert_eq!(plan().script(Existing::default()), include_str!("reviewed.nft"));
+    }
+
+    #[test]
+    fn text_with_everything_open_is_as_reviewed() {
+        let exception = |network: &str, direction, protocol, port, until| Exception {
+            network: network.parse().unwrap(),
+            direction,
+            protocol,
+            port,
+            until,
+        };
+        let until = Some(DateTime::UNIX_EPOCH);
+        let openings = Openings {
+            exceptions: vec![
+                exception("10.1.0.0/16", Direction::Outbound, Protocol::Tcp, Some(443), None),
+                exception("10.1.2.3/32", Direction::Inbound, Protocol::Tcp, Some(22), until),
+                exception("10.1.0.0/17", Direction::Outbound, Protocol::Udp, Some(514), None),
+                exception("fd00::/63", Direction::Inbound, Protocol::Udp, Some(161), until),
+                exception("10.1.2.3/32", Direction::Outbound, Protocol::Icmp, None, None),
+                exception("fd00::1/128", Direction::Inbound, Protocol::Icmp, None, None),
+            ],
+            resolvers: vec!["10.0.0.53".parse().unwrap(), "fd00::53".parse().unwrap()],
+            dns_until: until,
+            dhcp: Some(Dhcp { servers: vec!["10.0.0.67".parse().unwrap()] }),
+        };
+        let timers = [(LIFT, 30_000), (2, 600_000), (4, 1_500), (33, 5_000)];
+        let timers = timers.map(|(key, milliseconds)| (key, Duration::from_millis(milliseconds))).to_vec();
+        let plan = Plan { devices: vec!["eth0".to_owned()], ..plan() };
+        let plan = plan.with_direct_port(Some(8082)).with_openings(openings).with_timers(true, timers);
+        let script = plan.script(Existing::default());
+        assert_eq!(script, include_str!("reviewed_open.nft"));
     }
 
     #[test]

@@ -92,28 +92,31 @@ impl Group<'_> {
     }
 
     fn look_for_renewed(&mut self) -> Result<(), HostError> {
-        for index in self.gather(Seek::Target, Finding::Look)? {
-            self.members[index]
-                .settle(ProcessVerdict::Matches, Some("it was started since; nothing was sent to it"));
-            self.is_renewed = true;
+        for index in self.look(Seek::Target)? {
+            self.settle_renewed(index);
         }
         Ok(())
     }
 
-    /// Sends to all that are meant, and looks for more until there are none.
+    fn settle_renewed(&mut self, index: usize) {
+        let detail = "it was started since; nothing was sent to it";
+        self.members[index].settle(ProcessVerdict::Matches, Some(detail));
+        self.notes.insert("something starts them anew: end that first");
+    }
+
+    /// Sends to all that are meant. A tree is stopped whole first; a wish is looked for until it finds nobody new.
     fn sweep(&mut self, signal: Signal) -> Result<(), HostError> {
         let finding = if self.tree { Finding::Stop } else { Finding::Look };
-        for sweep in 0..MOST_SWEEPS {
-            let seek = if sweep > 0 && !self.meant.is_wish() { Seek::Descendants } else { Seek::Target };
-            let mut found = self.gather(seek, finding)?;
-            if self.is_cancelled() || found.is_empty() {
+        let is_open_ended = self.meant.is_wish() && !self.tree;
+        let mut found =
+            if is_open_ended { self.look(Seek::Target)? } else { self.gather(Seek::Target, finding)? };
+        for _ in 0..MOST_SWEEPS {
+            if found.is_empty() || self.is_cancelled() {
                 break;
             }
             found.reverse();
             self.signal_all(&found, signal);
-            if !self.tree && !self.meant.is_wish() {
-                break;
-            }
+            found = if is_open_ended { self.look(Seek::Target)? } else { Vec::new() };
         }
         Ok(())
     }
@@ -147,7 +150,7 @@ impl Group<'_> {
                 return Ok(());
             }
             if looks && self.tree && now >= next_look {
-                let mut grown = self.gather(Seek::Descendants, Finding::Look)?;
+                let mut grown = self.look(Seek::Descendants)?;
                 grown.reverse();
                 self.signal_all(&grown, Signal::TERM);
                 next_look = Instant::now() + LOOK_EVERY;
@@ -158,8 +161,9 @@ impl Group<'_> {
         }
     }
 
-    /// There is nobody unless the order was taken back.
+    /// Either the order was taken back, or more are started than can be ended.
     fn spare_whom_was_not_killed(&mut self) {
+        let is_cancelled = self.is_cancelled();
         for index in self.open_members() {
             let member = &mut self.members[index];
             if member.sent == Some(Signal::KILL) {
@@ -168,18 +172,22 @@ impl Group<'_> {
             if member.is_stopped_by_us {
                 member.signal(Signal::CONT);
             }
-            match (member.fate.is_some(), member.sent) {
-                (true, _) => {}
-                (false, Some(_)) => {
-                    member.settle(ProcessVerdict::Survived, Some("the command was cancelled before SIGKILL"));
+            if member.fate.is_some() {
+                continue;
+            }
+            match member.sent {
+                Some(_) => {
+                    member.settle(ProcessVerdict::Survived, Some("SIGKILL was not sent to it any more"));
                 }
-                (false, None) => {
-                    member.settle(
-                        ProcessVerdict::Matches,
-                        Some("the command was cancelled before it was sent a signal"),
-                    );
+                None if is_cancelled => {
+                    member.settle(ProcessVerdict::Matches, Some("nothing that ends it was sent to it"));
+                }
+                None => {
+                    self.settle_renewed(index);
+                    continue;
                 }
             }
+            self.notes.insert("cancelled before it was done");
         }
     }
 

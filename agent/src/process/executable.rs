@@ -2,12 +2,9 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
     io::Read as _,
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::fs::MetadataExt as _,
-    },
+    os::fd::{AsRawFd as _, OwnedFd},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -29,13 +26,19 @@ pub(super) struct FileId {
     inode: u64,
 }
 
+/// What changes when a file is written to.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct Version {
+    size_bytes: u64,
+    modified: (i64, u32),
+}
+
 pub(super) struct Executable {
     /// As the process's own mount namespace has it.
     pub(super) path: String,
     pub(super) is_deleted: bool,
     pub(super) file: FileId,
-    size_bytes: u64,
-    modified: (i64, u32),
+    version: Version,
     /// Names the file without being open for reading.
     handle: OwnedFd,
 }
@@ -54,7 +57,7 @@ impl ProcDir {
         let path = readlinkat(self, link, Vec::new()).ok()?.to_string_lossy().into_owned();
         let handle = openat(self, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let facts = facts(&handle)?;
-        let file = FileId { device: (facts.stx_dev_major, facts.stx_dev_minor), inode: facts.stx_ino };
+        let file = FileId::of(&facts);
         let (path, is_deleted) = match path.strip_suffix(DELETED) {
             Some(name) if facts.stx_nlink == 0 || !is_at(&path, file) => (name.to_owned(), true),
             _ => (path, false),
@@ -63,8 +66,10 @@ impl ProcDir {
             path,
             is_deleted,
             file,
-            size_bytes: facts.stx_size,
-            modified: (facts.stx_mtime.tv_sec, facts.stx_mtime.tv_nsec),
+            version: Version {
+                size_bytes: facts.stx_size,
+                modified: (facts.stx_mtime.tv_sec, facts.stx_mtime.tv_nsec),
+            },
             handle,
         })
     }
@@ -73,8 +78,7 @@ impl ProcDir {
 /// The agent's own file.
 pub(super) fn own() -> Option<FileId> {
     let handle = openat(CWD, "/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let facts = facts(&handle)?;
-    Some(FileId { device: (facts.stx_dev_major, facts.stx_dev_minor), inode: facts.stx_ino })
+    Some(FileId::of(&facts(&handle)?))
 }
 
 /// As the kernel knows it at once, without asking a file server.
@@ -83,7 +87,14 @@ fn facts(handle: &OwnedFd) -> Option<Statx> {
 }
 
 fn is_at(path: &str, file: FileId) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.ino() == file.inode)
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
+    statx(CWD, path, flags, StatxFlags::BASIC_STATS).is_ok_and(|facts| FileId::of(&facts) == file)
+}
+
+impl FileId {
+    fn of(facts: &Statx) -> Self {
+        Self { device: (facts.stx_dev_major, facts.stx_dev_minor), inode: facts.stx_ino }
+    }
 }
 
 /// Why the digest of an executable is not known.
@@ -98,7 +109,7 @@ pub(super) enum NotHashed {
 /// Each file is read once, as long as it stays as it is.
 #[derive(Default)]
 pub(super) struct Digests {
-    known: HashMap<(FileId, u64, (i64, u32)), Result<[u8; 32], NotHashed>>,
+    known: HashMap<(FileId, Version), Result<[u8; 32], NotHashed>>,
 }
 
 impl Digests {
@@ -108,9 +119,8 @@ impl Digests {
         executable: &Executable,
         cancelled: &AtomicBool,
     ) -> Result<[u8; 32], NotHashed> {
-        let key = (executable.file, executable.size_bytes, executable.modified);
-        *self.known.entry(key).or_insert_with(|| {
-            if executable.size_bytes > LARGEST_HASHED_BYTES {
+        *self.known.entry((executable.file, executable.version)).or_insert_with(|| {
+            if executable.version.size_bytes > LARGEST_HASHED_BYTES {
                 return Err(NotHashed::TooLarge);
             }
             if is_on_network(process, executable.file.device) {

@@ -1,7 +1,7 @@
 //! The processes that an order is about, and what became of each.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -20,8 +20,10 @@ use super::{
 
 /// A signal that stops is obeyed at once, except in uninterruptible sleep.
 const STOPS_WITHIN: Duration = Duration::from_millis(250);
-/// For trees that grow while they are looked at.
-const GATHER_WITHIN: Duration = Duration::from_secs(10);
+/// For trees that grow while they are stopped.
+const STOPS_ALL_WITHIN: Duration = Duration::from_secs(10);
+/// Who is only looked at may grow for ever.
+const LOOKS_FOR: Duration = Duration::from_secs(1);
 /// Between two looks at whether something happened.
 pub(super) const SHORTLY: Duration = Duration::from_millis(1);
 
@@ -56,8 +58,8 @@ pub(super) struct Group<'a> {
     pub(super) tree: bool,
     pub(super) members: Vec<Member>,
     pub(super) digests: Digests,
-    /// More of them were started while the others were ended.
-    pub(super) is_renewed: bool,
+    /// What else the operator should know; each once.
+    pub(super) notes: BTreeSet<&'static str>,
     protection: Protection,
     known: HashSet<Key>,
     cancelled: &'a AtomicBool,
@@ -136,7 +138,7 @@ impl<'a> Group<'a> {
             tree,
             members: Vec::new(),
             digests: Digests::default(),
-            is_renewed: false,
+            notes: BTreeSet::new(),
             protection,
             known: HashSet::new(),
             cancelled,
@@ -147,11 +149,16 @@ impl<'a> Group<'a> {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Takes in all that belong here and are not known yet; looks again until there are none. Answers where in
+    /// Takes in all that belong here and are not known yet, and looks again until there are none. Who is stopped
+    /// meanwhile cannot hide what it starts; who is only looked at can, and is not waited for long. Answers where in
     /// `members` the new ones are.
     pub(super) fn gather(&mut self, seek: Seek, finding: Finding) -> Result<Vec<usize>, HostError> {
         let before = self.members.len();
-        let give_up = Instant::now() + GATHER_WITHIN;
+        let limit = match finding {
+            Finding::Look => LOOKS_FOR,
+            Finding::Stop => STOPS_ALL_WITHIN,
+        };
+        let give_up = Instant::now() + limit;
         if let (Seek::Target, Meant::Exact(ids)) = (seek, &self.meant) {
             ids.clone().iter().for_each(|id| self.admit_exact(id));
         }
@@ -166,7 +173,26 @@ impl<'a> Group<'a> {
                 }
             }
         }
-        Ok((before..self.members.len()).filter(|index| self.members[*index].fate.is_none()).collect())
+        Ok(self.open_since(before))
+    }
+
+    /// The same, of one look at all processes: of descendants only the next generation.
+    pub(super) fn look(&mut self, seek: Seek) -> Result<Vec<usize>, HostError> {
+        let before = self.members.len();
+        let mut parents = Parents::of(&self.members);
+        for found in host::scan()? {
+            let (directory, stat) = found?;
+            let key = Key::of(&stat);
+            if self.known.contains(&key) || is_kernel_thread(&stat) {
+                continue;
+            }
+            let is_meant = seek == Seek::Target
+                && self.meant.matches(&directory, &stat, &mut self.digests, self.cancelled);
+            if is_meant || (self.tree && parents.include(number(stat.ppid), &mut self.members)) {
+                self.admit(key);
+            }
+        }
+        Ok(self.open_since(before))
     }
 
     /// Stops those who are alive, and waits a moment until they are.
@@ -195,22 +221,8 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// One look at all processes.
-    fn look(&mut self, seek: Seek) -> Result<(), HostError> {
-        let mut parents = Parents::of(&self.members);
-        for found in host::scan()? {
-            let (directory, stat) = found?;
-            let key = Key::of(&stat);
-            if self.known.contains(&key) || is_kernel_thread(&stat) {
-                continue;
-            }
-            let is_meant = seek == Seek::Target
-                && self.meant.matches(&directory, &stat, &mut self.digests, self.cancelled);
-            if is_meant || (self.tree && parents.include(number(stat.ppid), &mut self.members)) {
-                self.admit(key);
-            }
-        }
-        Ok(())
+    fn open_since(&self, before: usize) -> Vec<usize> {
+        (before..self.members.len()).filter(|index| self.members[*index].fate.is_none()).collect()
     }
 
     fn admit_exact(&mut self, id: &ProcessId) {

@@ -95,3 +95,59 @@ impl Held {
         }
     }
 }
+
+/// Root only, in a pid namespace of its own, in which a number can be had again at will.
+#[cfg(test)]
+mod tests {
+    use std::{
+        env, fs,
+        process::{Child, Command, Stdio},
+    };
+
+    use super::*;
+    use crate::chaos::{Chaos, size};
+
+    #[test]
+    fn the_next_owner_of_a_number_is_out_of_reach() {
+        let status = Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+            .arg(env::current_exe().unwrap())
+            .args(["--exact", "process::held::tests::within_a_pid_namespace", "--ignored", "--nocapture"])
+            .env("VOLTAXE_WITHIN_PID_NAMESPACE", "1")
+            .status()
+            .unwrap();
+        assert!(status.success(), "{status}");
+    }
+
+    #[test]
+    #[ignore = "run by the test above, in a pid namespace of its own"]
+    fn within_a_pid_namespace() {
+        if env::var_os("VOLTAXE_WITHIN_PID_NAMESPACE").is_none() {
+            return;
+        }
+        let chaos = Chaos::new("the next owner of a number");
+        let rounds = size(200, 2_000);
+        for _ in 0..rounds {
+            let mut owner = waiter();
+            let pid = owner.id();
+            let key = Key::of(&ProcDir::open(pid).unwrap().stat().unwrap());
+            let held = Held::open(key).unwrap();
+            owner.kill().unwrap();
+            assert!(held.ends_within(Duration::from_secs(10)));
+            owner.wait().unwrap();
+            fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
+            let mut next = waiter();
+            assert_eq!(next.id(), pid);
+            assert!(matches!(held.signal(Signal::KILL), Err(NotHeld::Gone)));
+            assert!(held.directory.stat().is_err());
+            drop(next.stdin.take());
+            assert!(next.wait().unwrap().success());
+        }
+        chaos.tell(format!("{rounds} numbers used again between a look and its signal, 0 hit somebody else"));
+    }
+
+    /// Ends with success when its input does.
+    fn waiter() -> Child {
+        Command::new("cat").stdin(Stdio::piped()).spawn().unwrap()
+    }
+}

@@ -58,8 +58,9 @@ mod tests {
 
     #[test]
     fn the_least_busy_are_left_out_and_counted() {
-        let process = |pid| Process {
+        let process = |pid: u32| Process {
             pid,
+            start_ticks: pid.into(),
             name: "\u{1}".repeat(15),
             cmdline: "x".repeat(200),
             state: 'S',

@@ -68,6 +68,9 @@ pub(super) fn preview(mut group: Group<'_>, now: impl Fn() -> DateTime<Utc>) -> 
 
 /// When everybody's fate is settled.
 pub(super) fn outcome(group: Group<'_>, done: Done, timestamp: DateTime<Utc>) -> ActionOutcome {
+    if group.members.is_empty() && group.is_cancelled() {
+        return cancelled();
+    }
     let is_well = |verdict| match done {
         Done::Ended => {
             matches!(verdict, ProcessVerdict::Terminated | ProcessVerdict::Killed | ProcessVerdict::Gone)
@@ -140,9 +143,7 @@ impl Group<'_> {
                 parts.push(format!("{} {words} ({})", of(verdict), self.numbers(verdict)));
             }
         }
-        if self.is_renewed {
-            parts.push("something starts them anew: end that first".to_owned());
-        }
+        parts.extend(self.notes.iter().map(ToString::to_string));
         parts.extend(self.digests.not_hashed());
         parts.join("; ")
     }

@@ -71,10 +71,15 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn start_executor(&mut self) {
+        self.start_executor_with(&[]);
+    }
+
+    pub(crate) fn start_executor_with(&mut self, variables: &[(&str, String)]) {
         assert!(self.executor.is_none());
         let capabilities = ",+net_admin,+kill,+dac_read_search,+sys_ptrace";
         let mut command = self.with_capabilities("executor", 0, capabilities);
-        self.executor = Some(command.stderr(self.open_log()).spawn().unwrap());
+        self.executor =
+            Some(command.envs(variables.iter().cloned()).stderr(self.open_log()).spawn().unwrap());
         eventually("the executor listens", || UnixStream::connect(self.socket()).ok());
     }
 
@@ -143,11 +148,13 @@ impl<'a> Host<'a> {
     }
 
     pub(crate) fn start(&mut self) {
-        if self.is_split {
-            self.spawn(&mut self.with_capabilities("run", USER, ""));
-        } else {
-            self.spawn(&mut self.command(&["run"]));
-        }
+        self.start_with(&[]);
+    }
+
+    pub(crate) fn start_with(&mut self, variables: &[(&str, String)]) {
+        let mut command =
+            if self.is_split { self.with_capabilities("run", USER, "") } else { self.command(&["run"]) };
+        self.spawn(command.envs(variables.iter().cloned()));
     }
 
     /// The agent kills itself when it passes `point`; see the agent's fault module.

@@ -354,15 +354,14 @@ fn an_executor_that_is_killed_is_asked_again() {
     let result = gateway.result_of(3);
     assert!(result.success, "{}", result.message);
     assert_eq!(host.log().matches("Executing command: network_isolate").count(), 2);
-    assert_eq!(host.status()["isolation"]["state"], "isolated");
+    let is_isolated = |host: &Host<'_>| (host.status()["isolation"]["state"] == "isolated").then_some(());
+    eventually("the state file is written, too", || is_isolated(&host));
 
     // Isolated, with nobody at the executor: drift is mended once one is there again.
     host.crash_executor();
     world.nft("flush ruleset");
     host.start_executor();
-    eventually("the isolation is put back", || {
-        (host.status()["isolation"]["state"] == "isolated").then_some(())
-    });
+    eventually("the isolation is put back", || is_isolated(&host));
 }
 
 #[test]
@@ -394,6 +393,81 @@ fn a_running_command_ends_early_when_its_cancellation_is_signed() {
     assert_eq!((&done["done"], &done["id"]), (&json!("outcome"), &json!(1)), "{done}");
     let _ = victim.kill();
     victim.wait().unwrap();
+}
+
+#[test]
+fn a_host_that_is_enrolled_again_obeys_its_new_server_alone() {
+    let world = World::new();
+    let gateway = Gateway::start(&world);
+    let mut host = Host::split(&world, &gateway);
+    host.start();
+    gateway.wait_live();
+    let old = gateway.seal(&gateway.order(1, isolate()));
+    host.stop();
+    {
+        let mut state = gateway.state();
+        state.key = Keypair::generate();
+        state.epoch = Epoch(2);
+        state.is_token_used = false;
+    }
+    let output = host.enroll(&gateway.enrol_string(), &["--replace"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    host.start();
+    gateway.wait_live();
+    gateway.push(&gateway.order(2, isolate()));
+    assert!(gateway.result_of(2).success);
+    gateway.push(&gateway.order(3, restore()));
+    assert!(gateway.result_of(3).success);
+    host.stop();
+    assert_eq!(Intruder::at(&host).refusal(1, &old), "not-verifiable");
+    host.wait_for_log("enrolled again; beginning anew");
+}
+
+#[test]
+fn both_processes_tell_systemd_how_they_are() {
+    let world = World::new();
+    let gateway = Gateway::start(&world);
+    let mut host = Host::split(&world, &gateway);
+    host.crash_executor();
+    let (mut to_executor, mut to_agent) = (Notices::new(&host, "e"), Notices::new(&host, "a"));
+    host.start_executor_with(&to_executor.environment());
+    to_executor.say(&["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    host.start_with(&to_agent.environment());
+    to_agent.say(&["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    host.stop();
+    to_agent.say(&["STOPPING=1"]);
+}
+
+/// What systemd hears.
+struct Notices(std::os::unix::net::UnixDatagram, String);
+
+impl Notices {
+    fn new(host: &Host<'_>, name: &str) -> Self {
+        let path = host.path(&format!("notify-{name}"));
+        let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        Self(socket, path.to_str().unwrap().to_owned())
+    }
+
+    fn environment(&self) -> [(&'static str, String); 2] {
+        [("NOTIFY_SOCKET", self.1.clone()), ("WATCHDOG_USEC", "300000".to_owned())]
+    }
+
+    /// In this order, with signs of life in between.
+    fn say(&mut self, expected: &[&str]) {
+        for expected in expected {
+            loop {
+                let mut message = [0; 64];
+                let length = self.0.recv(&mut message).unwrap_or_else(|_| panic!("no {expected}"));
+                let said = std::str::from_utf8(&message[..length]).unwrap();
+                if said == *expected {
+                    break;
+                }
+                assert_eq!(said, "WATCHDOG=1");
+            }
+        }
+    }
 }
 
 fn frame(body: &[u8]) -> Vec<u8> {

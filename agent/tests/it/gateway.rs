@@ -163,6 +163,10 @@ impl Gateway {
         self.wait_for("the stream is live", |state| state.to_agent.as_ref().map(|_| ()));
     }
 
+    pub(crate) fn is_live(&self) -> bool {
+        self.state().to_agent.is_some()
+    }
+
     /// The end of the last stream was noticed.
     pub(crate) fn wait_gone(&self) {
         self.wait_for("the stream is gone", |state| state.to_agent.is_none().then_some(()));

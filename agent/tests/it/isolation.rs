@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Rules that a host may have of its own.
-const HOST_RULES: &str = r#"
+pub(crate) const HOST_RULES: &str = r#"
 table inet firewall {
 	set blocked { type ipv4_addr; flags interval; elements = { 192.0.2.0/24, 198.51.100.7 } }
 	counter hits { }

@@ -131,7 +131,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.outside = None;
-        for part in ["lan", "srv", "host", "out", "mac"] {
+        for part in ["lan", "srv", "host", "out", "mac", "guest"] {
             let _ = Command::new("ip")
                 .args(["netns", "del", &self.name(part)])
                 .stderr(std::process::Stdio::null())
@@ -144,6 +144,11 @@ impl Drop for World {
 pub(crate) struct Conversation(TcpStream);
 
 impl Conversation {
+    /// `stream` has a time after which there is no answer.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+
     pub(crate) fn is_answered(&mut self) -> bool {
         let mut answer = [0; 4];
         self.0.write_all(b"ping").is_ok() && self.0.read_exact(&mut answer).is_ok() && answer == *b"ping"

@@ -4,14 +4,18 @@ mod machine;
 
 use std::fs;
 
-use voltaxe_protocol::{Command, KillProcess, ListProcesses, ProcessList, ProcessTarget};
+use std::time::Duration;
+use voltaxe_protocol::{
+    CollectForensics, CollectionOutcome, Command, CommandId, EvidenceLimits, ForensicsProfile, KillProcess,
+    ListProcesses, ProcessList, ProcessTarget,
+};
 
 use crate::{
     gateway::{Gateway, isolate, restore},
     net::{OUTSIDE, World, eventually},
 };
 
-use machine::{EXECUTOR_UNIT, ISOLATION_UNIT, Machine, NETWORK_UNIT};
+use machine::{EXECUTOR_UNIT, ISOLATION_UNIT, Machine, NETWORK_UNIT, within};
 
 /// CAP_DAC_READ_SEARCH, CAP_KILL, CAP_NET_ADMIN and CAP_SYS_PTRACE (linux/capability.h).
 const EXECUTOR_CAPABILITIES: u64 = 1 << 2 | 1 << 5 | 1 << 12 | 1 << 19;
@@ -82,7 +86,7 @@ fn the_units_isolate_a_host_and_keep_it_so() {
 
 /// The sandbox leaves the executor what it needs for other users' processes, whose files only root may look at.
 #[test]
-fn the_units_see_and_end_processes_of_others() {
+fn the_units_end_processes_of_others_and_collect_evidence() {
     let world = World::new();
     let gateway = Gateway::start(&world);
     let Some(mut machine) = Machine::install(&world) else { return };
@@ -110,6 +114,20 @@ fn the_units_see_and_end_processes_of_others() {
     eventually("the process is gone", || {
         (machine.property("victim.service", "MainPID") == "0").then_some(())
     });
+
+    let limits = EvidenceLimits { max_seconds: 120, ..EvidenceLimits::default() };
+    let collect = CollectForensics { profile: ForensicsProfile::Quick, limits };
+    gateway.push(&gateway.order(13, Command::CollectForensics(collect)));
+    let result = within(Duration::from_secs(120), "the collection has ended", || {
+        let state = gateway.state();
+        state
+            .results
+            .iter()
+            .find_map(|(result, _)| (result.command_id == CommandId(13)).then(|| result.clone()))
+    });
+    assert!(result.success, "{}", result.message);
+    let outcome: CollectionOutcome = serde_json::from_value(result.data.unwrap()).unwrap();
+    assert!(outcome.sha256.is_some() && outcome.files > 5, "{outcome:?}");
     machine.shut_down();
 }
 
