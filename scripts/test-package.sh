@@ -36,8 +36,13 @@ main() {
     server=target/release/voltaxe-server
     [ -x $server ] || server=target/debug/voltaxe-server
     if [ -x $server ]; then
-      check "the server and its Postgres work in the sandbox of their unit" booted scripts/package/server-unit.sh \
-        "$server" server/packaging/voltaxe-server.service server/packaging/voltaxe-server.sysusers
+      local arguments=("$server" server/packaging/voltaxe-server.service server/packaging/voltaxe-server.sysusers)
+      check "the server and its Postgres work in the sandbox of their unit" \
+        booted scripts/package/server-unit.sh "${arguments[@]}"
+      if [ -f $packages/SHA256SUMS ] && command -v dpkg >/dev/null; then
+        check "the enrol page's line installs an agent that connects; it is upgraded and purged" \
+          booted scripts/package/server-unit.sh "${arguments[@]}" $packages
+      fi
     fi
   fi
   if [ -f $packages/SHA256SUMS ]; then

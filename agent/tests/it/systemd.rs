@@ -2,9 +2,8 @@
 
 mod machine;
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use std::time::Duration;
 use voltaxe_protocol::{
     CollectForensics, CollectionOutcome, Command, CommandId, EvidenceLimits, ForensicsProfile, KillProcess,
     ListProcesses, ProcessList, ProcessTarget,

@@ -165,6 +165,7 @@ async fn the_enrol_command_installs_enrols_and_starts() {
     assert!(enrolled.contains("voltaxe-sentinel enroll --token-file -"), "{enrolled}");
     assert_eq!(bench.read("stdin-of-voltaxe-sentinel"), secret);
     assert!(!bench.called(&[]).contains(&secret), "the secret was an argument");
+    assert_eq!(bench.left_behind(), Vec::<String>::new());
 
     bench.forget();
     let other = command.replace("| sha256sum", "| sed s/^./x/ | sha256sum");

@@ -115,6 +115,12 @@ impl Bench {
         calls.lines().filter(is_wanted).map(|line| format!("{line}\n")).collect()
     }
 
+    /// Temporary files that nobody has removed.
+    pub fn left_behind(&self) -> Vec<String> {
+        let names = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("tmp.")).collect()
+    }
+
     pub fn forget(&self) {
         let _ = fs::remove_file(self.path("calls"));
     }
