@@ -43,7 +43,7 @@ case "$want" in
       systemd-container:systemd-nspawn
     )
     ;;
-  package) apt_needs+=(musl-tools:musl-gcc gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc) ;;
+  package) apt_needs+=(musl-tools:musl-gcc gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc rpm:rpm rpm2cpio:rpm2cpio cpio:cpio) ;;
 esac
 if [ "$want" != package ]; then
   command -v node >/dev/null || apt_needs+=(nodejs:node)

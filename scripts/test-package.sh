@@ -109,6 +109,9 @@ packages_are_whole() {
       check "$arch: the rpm holds what the tar holds" same_as_tar "$arch" "$(contents_of_rpm "$arch")"
     fi
   done
+  if [ "$(id -u)" = 0 ] && [ "$(uname -m)" = x86_64 ] && command -v rpm >/dev/null; then
+    check "the rpm: installed, upgraded, removed" in_copy scripts/package/rpm.sh "$PWD/$(newest "$packages/$name-*.x86_64.rpm")"
+  fi
   if [ "$(id -u)" = 0 ] && [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ]; then
     check "the deb: installed, upgraded, removed, purged" in_copy scripts/package/deb.sh "$PWD/$(newest "$packages/${name}_*_amd64.deb")"
     check "the tar: installed, uninstalled" in_copy scripts/package/tar.sh "$PWD/$(newest "$packages/$name-*-x86_64.tar.gz")"
