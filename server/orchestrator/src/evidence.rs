@@ -31,8 +31,8 @@ pub use self::{
 use self::{progress::Changed, upload::Uploads};
 pub use crate::model::{EvidenceFilter, EvidenceRecord, EvidenceStatus};
 
-/// The largest bundle that may be ordered, and so the largest that is taken.
-pub const LARGEST_BUNDLE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+pub use voltaxe_protocol::evidence::LARGEST_BUNDLE_BYTES;
+
 /// Of one file in a bundle, as text.
 pub const LARGEST_TEXT_BYTES: u64 = 1024 * 1024;
 /// Bundles that are opened at once: the directory of a large one takes memory.

@@ -1,6 +1,7 @@
 //! A server a test, on its own database of one shared Postgres, and an agent that speaks the real protocol.
 
 pub mod agent;
+pub mod bundle;
 pub mod postgres;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -14,6 +15,8 @@ use voltaxe_orchestrator::{Strike, StrikeConfig, authority::Role, operators::Ope
 use voltaxe_protocol::{EnrolString, Keypair};
 use voltaxe_server::{
     clock,
+    config::{EvidencePlace, EvidenceSettings},
+    evidence_store::evidence_config,
     gateway::call,
     routes,
     state::{AppState, Places},
@@ -29,6 +32,7 @@ pub struct TestServer {
     pub strike: Strike,
     pub operators: Operators,
     pub database_url: String,
+    pub evidence: EvidenceSettings,
     key_seed: [u8; 32],
     client: reqwest::Client,
     shutdown: CancellationToken,
@@ -67,15 +71,21 @@ impl TestServer {
 
     /// On a database that may be away later.
     pub async fn start_on(database_url: &str) -> Self {
-        Self::start_with(database_url, Keypair::generate()).await
+        Self::start_with(database_url, Keypair::generate(), evidence_in_new_directory()).await
+    }
+
+    /// With these settings of evidence.
+    pub async fn start_keeping(evidence: EvidenceSettings) -> Self {
+        Self::start_with(&postgres::fresh_database().await, Keypair::generate(), evidence).await
     }
 
     /// Another server on the same database, with the key that the agents of `first` have pinned.
     pub async fn start_beside(first: &Self) -> Self {
-        Self::start_with(&first.database_url, Keypair::from_seed(&first.key_seed)).await
+        let key = Keypair::from_seed(&first.key_seed);
+        Self::start_with(&first.database_url, key, first.evidence.clone()).await
     }
 
-    async fn start_with(database_url: &str, key: Keypair) -> Self {
+    async fn start_with(database_url: &str, key: Keypair, evidence: EvidenceSettings) -> Self {
         let key_seed = key.to_seed();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::connect_lazy(database_url).unwrap();
@@ -84,7 +94,11 @@ impl TestServer {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}");
-        let config = StrikeConfig { agent_url: url.clone(), ..StrikeConfig::default() };
+        let config = StrikeConfig {
+            agent_url: url.clone(),
+            evidence: Some(evidence_config(&evidence).unwrap()),
+            ..StrikeConfig::default()
+        };
         let strike = Strike::new(store.clone(), key, config, Some(call::caller().unwrap()), clock::now());
         let operators = Operators::new(store.clone());
         let shutdown = CancellationToken::new();
@@ -124,6 +138,7 @@ impl TestServer {
             strike,
             operators,
             database_url: database_url.to_owned(),
+            evidence,
             key_seed,
             client,
             shutdown,
@@ -166,6 +181,10 @@ impl TestServer {
         self.send(request, who).await
     }
 
+    pub async fn put_raw(&self, path: &str, who: &As, body: impl Into<reqwest::Body>) -> Answer {
+        self.send(self.client.put(format!("{}{path}", self.url)).body(body), who).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder, who: &As) -> Answer {
         let request = who.0.iter().fold(request, |request, (name, value)| request.header(*name, value));
         let response = request.send().await.unwrap();
@@ -191,6 +210,16 @@ impl TestServer {
     pub async fn sql(&self) -> sqlx::PgConnection {
         use sqlx::Connection as _;
         sqlx::PgConnection::connect(&self.database_url).await.unwrap()
+    }
+}
+
+/// Removed with the directory of all tests, at the end of the run.
+pub fn evidence_in_new_directory() -> EvidenceSettings {
+    EvidenceSettings {
+        directory: postgres::run_directory().join(uuid::Uuid::new_v4().simple().to_string()),
+        place: EvidencePlace::Directory,
+        quota_bytes: 1 << 30,
+        keep_free_bytes: 0,
     }
 }
 

@@ -5,27 +5,25 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use voltaxe_protocol::{Manifest, ManifestEntry};
-use zip::{ZipArchive, result::ZipError};
+use voltaxe_protocol::{
+    Manifest, ManifestEntry,
+    evidence::{Bundle, BundleError, EntryError, LARGEST_MANIFEST_BYTES, MANIFEST_PATH},
+};
 
 use super::objects::{ObjectError, Objects};
 use crate::StrikeError;
 
-const MANIFEST: &str = "manifest.json";
-const LARGEST_MANIFEST_BYTES: u64 = 32 * 1024 * 1024;
-/// What may be fetched to read a bundle's directory. `zip` holds about ten times as much of it in memory.
-const DIRECTORY_BUDGET: u64 = 16 * 1024 * 1024;
+/// What may be fetched to read a bundle's directory.
+const DIRECTORY_BUDGET: u64 = 40 * 1024 * 1024;
 /// And to read one file: deflate can be made to yield nothing for ever.
-const FILE_BUDGET: u64 = 64 * 1024 * 1024;
+const FILE_BUDGET: u64 = 96 * 1024 * 1024;
 const WINDOW_BYTES: u64 = 256 * 1024;
-/// Deflate makes at most 1,032 bytes of one; what claims more is no honest file.
-const MOST_RATIO: u64 = 1_100;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ArchiveError {
@@ -49,11 +47,11 @@ impl From<ArchiveError> for StrikeError {
     }
 }
 
-impl From<ZipError> for ArchiveError {
-    fn from(error: ZipError) -> Self {
+impl From<BundleError> for ArchiveError {
+    fn from(error: BundleError) -> Self {
         match error {
-            ZipError::Io(error) => error.into(),
-            error => Self::Damaged(error.to_string()),
+            BundleError::Io(error) => error.into(),
+            BundleError::Malformed { .. } => Self::Damaged(error.to_string()),
         }
     }
 }
@@ -69,7 +67,7 @@ impl From<io::Error> for ArchiveError {
 
 /// Blocks: for threads that may.
 pub(super) struct Archive {
-    zip: ZipArchive<ObjectReader>,
+    bundle: Bundle<ObjectReader>,
     budget: Arc<AtomicU64>,
 }
 
@@ -81,16 +79,15 @@ impl Archive {
         runtime: Handle,
     ) -> Result<Self, ArchiveError> {
         let budget = Arc::new(AtomicU64::new(DIRECTORY_BUDGET));
-        let reader = ObjectReader::new(objects, sha256, size, runtime, Some(Arc::clone(&budget)));
-        Ok(Self { zip: ZipArchive::new(reader)?, budget })
+        let mut reader = ObjectReader::new(objects, sha256, size, runtime);
+        reader.budget = Some(Arc::clone(&budget));
+        Ok(Self { bundle: Bundle::open(reader)?, budget })
     }
 
     pub(super) fn manifest(&mut self) -> Result<Manifest, ArchiveError> {
-        let bytes = self.read(MANIFEST, LARGEST_MANIFEST_BYTES + 1)?;
-        if bytes.len() as u64 > LARGEST_MANIFEST_BYTES {
-            return Err(ArchiveError::Damaged(format!("{MANIFEST} is larger than 32 MiB")));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| ArchiveError::Damaged(format!("{MANIFEST}: {error}")))
+        let bytes = self.read(MANIFEST_PATH, LARGEST_MANIFEST_BYTES)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| ArchiveError::Damaged(format!("{MANIFEST_PATH}: {error}")))
     }
 
     /// At most `most` bytes of it.
@@ -100,19 +97,15 @@ impl Archive {
 
     fn read(&mut self, path: &str, most: u64) -> Result<Vec<u8>, ArchiveError> {
         self.budget.store(FILE_BUDGET, Ordering::Relaxed);
-        let file = match self.zip.by_name(path) {
-            Ok(file) => file,
-            Err(ZipError::FileNotFound) => {
-                return Err(ArchiveError::Damaged(format!("{path:?} is in its manifest and not in it")));
+        let number = self.bundle.entries().iter().position(|entry| entry.path == path);
+        let number = number
+            .ok_or_else(|| ArchiveError::Damaged(format!("{path:?} is in its manifest and not in it")))?;
+        self.bundle.read(number, most).map_err(|error| match error {
+            EntryError::Io(error) => error.into(),
+            EntryError::NoSuchEntry | EntryError::Header { .. } | EntryError::Content(_) => {
+                ArchiveError::Damaged(format!("{path}: {error}"))
             }
-            Err(error) => return Err(error.into()),
-        };
-        if file.size() / MOST_RATIO > file.compressed_size() {
-            return Err(ArchiveError::Damaged(format!("{path:?} claims to unpack to {} bytes", file.size())));
-        }
-        let mut bytes = Vec::new();
-        file.take(most).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        })
     }
 }
 
@@ -124,20 +117,30 @@ pub(super) struct ObjectReader {
     runtime: Handle,
     /// Bytes that may still be fetched; `None`: all of them.
     budget: Option<Arc<AtomicU64>>,
+    /// Set when the evidence store failed: then nothing is known of the bundle.
+    has_failed: Arc<AtomicBool>,
     position: u64,
     window: Bytes,
     window_at: u64,
 }
 
 impl ObjectReader {
-    pub(super) fn new(
-        objects: Arc<dyn Objects>,
-        sha256: String,
-        size: u64,
-        runtime: Handle,
-        budget: Option<Arc<AtomicU64>>,
-    ) -> Self {
-        Self { objects, sha256, size, runtime, budget, position: 0, window: Bytes::new(), window_at: 0 }
+    pub(super) fn new(objects: Arc<dyn Objects>, sha256: String, size: u64, runtime: Handle) -> Self {
+        Self {
+            objects,
+            sha256,
+            size,
+            runtime,
+            budget: None,
+            has_failed: Arc::default(),
+            position: 0,
+            window: Bytes::new(),
+            window_at: 0,
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_failed)
     }
 
     fn fetch(&mut self) -> io::Result<()> {
@@ -149,7 +152,10 @@ impl ObjectReader {
             budget.store(left, Ordering::Relaxed);
         }
         let read = self.objects.read(&self.sha256, self.position..end);
-        self.window = self.runtime.block_on(read).map_err(io::Error::other)?;
+        self.window = self.runtime.block_on(read).map_err(|error| {
+            self.has_failed.store(true, Ordering::Relaxed);
+            io::Error::other(error)
+        })?;
         self.window_at = self.position;
         Ok(())
     }

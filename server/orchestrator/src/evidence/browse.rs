@@ -149,6 +149,15 @@ impl Strike {
         Ok(EvidenceText { file: EvidenceFile { index, entry }, text, is_cut, is_binary })
     }
 
+    /// Of a bundle that can be downloaded, in bytes.
+    pub async fn evidence_size(
+        &self,
+        _permit: &Permit<may::DownloadEvidence>,
+        id: CommandId,
+    ) -> Result<u64, StrikeError> {
+        Ok(self.stored_evidence(id).await?.size_bytes)
+    }
+
     /// The whole bundle, or these bytes of it (cut to its size).
     pub async fn download_evidence(
         &self,

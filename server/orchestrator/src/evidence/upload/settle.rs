@@ -20,6 +20,7 @@ use crate::{
 const SETTLED_WITHIN: Duration = Duration::from_secs(15);
 /// More problems than so many tell nothing new.
 const MOST_PROBLEMS: usize = 100;
+const LONGEST_PROBLEM_CHARS: usize = 500;
 
 impl Strike {
     /// Answers how far it is; when all is here, what becomes of it.
@@ -124,18 +125,20 @@ impl Strike {
         let (sha256, size) = (record.sha256.clone(), record.size_bytes);
         let runtime = tokio::runtime::Handle::current();
         let claims = claims_of(record);
+        let reader = ObjectReader::new(objects, sha256, size, runtime);
+        let has_failed = reader.has_failed();
         let looked = tokio::task::spawn_blocking(move || match claims {
-            Some(claims) => {
-                let reader = ObjectReader::new(objects, sha256, size, runtime, None);
-                verify(std::io::BufReader::new(reader), &claims).problems
-            }
+            Some(claims) => verify(reader, &claims).problems,
             None => vec!["the agent's claims do not open with its key any more".to_owned()],
         });
         let mut problems = looked.await.map_err(|panic| StrikeError::Storage(Box::new(panic)))?;
+        if has_failed.load(Ordering::Relaxed) {
+            return Err(StrikeError::Storage(problems.join("; ").into()));
+        }
         let count = problems.len();
         problems.truncate(MOST_PROBLEMS);
         for problem in &mut problems {
-            *problem = problem.chars().filter(|c| *c != '\0').take(500).collect();
+            *problem = problem.chars().filter(|c| *c != '\0').take(LONGEST_PROBLEM_CHARS).collect();
         }
         let first: Vec<&String> = problems.iter().take(10).collect();
         let detail = json!({ "problems": count, "first": first });
