@@ -1,13 +1,13 @@
 //! Where whole bundles are kept: a directory of this machine, or a service that speaks S3. `object_store` does both.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures::TryFutureExt as _;
 use object_store::{
-    MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload, aws::AmazonS3Builder,
-    local::LocalFileSystem, path::Path as Key,
+    ClientOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig,
+    aws::AmazonS3Builder, local::LocalFileSystem, path::Path as Key,
 };
 use secrecy::ExposeSecret as _;
 use tokio::io::AsyncReadExt as _;
@@ -18,6 +18,9 @@ use crate::config::{EvidencePlace, EvidenceSettings, S3};
 /// S3 takes parts of at least 5 MiB, and at most 10,000 of them.
 const S3_PART_BYTES: usize = 16 * 1024 * 1024;
 
+/// A part on a slow line takes its time.
+const REQUEST_WITHIN: Duration = Duration::from_secs(120);
+const RETRY_WITHIN: Duration = Duration::from_secs(10);
 /// In the evidence directory: where uploads gather.
 const PARTS: &str = "parts";
 
@@ -60,7 +63,11 @@ pub fn evidence_config(settings: &EvidenceSettings) -> anyhow::Result<EvidenceCo
 }
 
 fn open_s3(s3: &S3) -> anyhow::Result<object_store::aws::AmazonS3> {
+    // Somebody waits for each answer: better an error soon than a late answer.
+    let retry = RetryConfig { max_retries: 3, retry_timeout: RETRY_WITHIN, ..RetryConfig::default() };
     let mut builder = AmazonS3Builder::new()
+        .with_client_options(ClientOptions::new().with_timeout(REQUEST_WITHIN))
+        .with_retry(retry)
         .with_bucket_name(&s3.bucket)
         .with_region(&s3.region)
         .with_access_key_id(&s3.access_key_id)

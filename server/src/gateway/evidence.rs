@@ -18,7 +18,7 @@ use super::signed::Signed;
 use crate::{clock, problem::ApiError, state::AppState};
 
 /// How long a piece waits for its turn before it is turned away.
-const TURN_WITHIN: Duration = Duration::from_secs(5);
+const TURN_WITHIN: Duration = Duration::from_secs(3);
 /// A sender that takes longer for one piece makes room for others.
 const PIECE_WITHIN: Duration = Duration::from_secs(20);
 

@@ -3,8 +3,9 @@
 pub mod agent;
 pub mod bundle;
 pub mod postgres;
+pub mod s3;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum_server::Handle;
 use leptos::config::LeptosOptions;
@@ -85,6 +86,27 @@ impl TestServer {
         Self::start_with(&first.database_url, key, first.evidence.clone()).await
     }
 
+    /// The real server that runs on `address`, with this database and key: nothing is served from here.
+    pub fn of_binary(address: SocketAddr, database_url: &str, key: Keypair, directory: PathBuf) -> Self {
+        let key_seed = key.to_seed();
+        let store = Store::connect_lazy(database_url).unwrap();
+        let url = format!("http://{address}");
+        let config = StrikeConfig { agent_url: url.clone(), ..StrikeConfig::default() };
+        Self {
+            url,
+            address,
+            strike: Strike::new(store.clone(), key, config, None, clock::now()),
+            operators: Operators::new(store.clone()),
+            store,
+            database_url: database_url.to_owned(),
+            evidence: EvidenceSettings { directory, ..evidence_in_new_directory() },
+            key_seed,
+            client: new_client(),
+            shutdown: CancellationToken::new(),
+            handle: Handle::new(),
+        }
+    }
+
     async fn start_with(database_url: &str, key: Keypair, evidence: EvidenceSettings) -> Self {
         let key_seed = key.to_seed();
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -125,12 +147,7 @@ impl TestServer {
                 }
             }
         });
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(20))
-            .build()
-            .unwrap();
+        let client = new_client();
         Self {
             url,
             address,
@@ -186,12 +203,27 @@ impl TestServer {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, who: &As) -> Answer {
+        self.try_send(request, who).await.unwrap()
+    }
+
+    async fn try_send(&self, request: reqwest::RequestBuilder, who: &As) -> reqwest::Result<Answer> {
         let request = who.0.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.unwrap();
+        let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status, headers, body }
+        Ok(Answer { status, headers, body })
+    }
+
+    /// To a server that may be killed at any moment.
+    pub async fn try_request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        who: &As,
+        body: Vec<u8>,
+    ) -> reqwest::Result<Answer> {
+        self.try_send(self.client.request(method, format!("{}{path}", self.url)).body(body), who).await
     }
 
     /// Opens a long answer, such as an event stream.
@@ -211,6 +243,15 @@ impl TestServer {
         use sqlx::Connection as _;
         sqlx::PgConnection::connect(&self.database_url).await.unwrap()
     }
+}
+
+fn new_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
 }
 
 /// Removed with the directory of all tests, at the end of the run.

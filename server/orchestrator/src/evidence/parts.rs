@@ -12,9 +12,9 @@ use voltaxe_protocol::CommandId;
 
 const READ_BYTES: usize = 256 * 1024;
 
-/// Blocks: for threads that may.
+/// Holds no file open: there may be thousands of uploads that rest. Blocks: for threads that may.
 pub(super) struct Part {
-    file: File,
+    path: PathBuf,
     hasher: Sha256,
     length: u64,
 }
@@ -24,16 +24,16 @@ impl Part {
     pub(super) fn open(path: &Path, size: u64) -> io::Result<Self> {
         let directory = path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let file =
+        let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         File::open(directory)?.sync_all()?;
-        let mut part = Self { file, hasher: Sha256::new(), length: 0 };
-        if part.file.metadata()?.len() > size {
+        let mut part = Self { path: path.to_owned(), hasher: Sha256::new(), length: 0 };
+        if file.metadata()?.len() > size {
             part.clear()?;
         }
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            match part.file.read(&mut buffer) {
+            match file.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => {
                     part.hasher.update(&buffer[..count]);
@@ -44,7 +44,7 @@ impl Part {
             }
         }
         // What an earlier process wrote and did not live to acknowledge counts from here on.
-        part.file.sync_all()?;
+        file.sync_all()?;
         Ok(part)
     }
 
@@ -54,9 +54,10 @@ impl Part {
 
     /// On disk when it returns. After an error only opening it anew tells what is in it.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.length))?;
-        self.file.write_all(bytes)?;
-        self.file.sync_data()?;
+        let mut file = OpenOptions::new().write(true).open(&self.path)?;
+        file.seek(SeekFrom::Start(self.length))?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())
@@ -68,13 +69,16 @@ impl Part {
     }
 
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.sync_all()?;
+        OpenOptions::new().write(true).truncate(true).open(&self.path)?.sync_all()?;
         self.hasher = Sha256::new();
         self.length = 0;
         Ok(())
     }
+}
+
+/// How much of a bundle is here; nothing when it has no file.
+pub(super) fn length_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |found| found.len())
 }
 
 pub(super) fn path_of(parts: &Path, id: CommandId) -> PathBuf {

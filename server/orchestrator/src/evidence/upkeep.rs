@@ -38,7 +38,10 @@ impl Strike {
             }
         }
         for record in self.store().unverified_evidence(LOOKED_AT).await? {
-            self.verify_stored(&record, now).await?;
+            if let Err(error) = self.verify_stored(&record, now).await {
+                let id = record.command_id;
+                tracing::warn!(command_id = id.0, %error, "the bundle of command {id} could not be looked through: {error}");
+            }
         }
         Ok(())
     }

@@ -123,9 +123,9 @@ impl Strike {
             ),
         };
         if evidence.uploads.get(claims.command_id).is_none() {
-            self.check_disk(
-                claims.size_bytes.saturating_add(evidence.uploads.awaited_bytes(claims.command_id)),
-            )?;
+            let here = parts::length_of(&parts::path_of(&evidence.config.parts, claims.command_id));
+            let to_come = claims.size_bytes.saturating_sub(here);
+            self.check_disk(to_come.saturating_add(evidence.uploads.awaited_bytes(claims.command_id)))?;
         }
         let quota = evidence.config.quota_bytes;
         let (record, is_new) = match self.store().offer_evidence(&of, &offered, quota, now).await? {

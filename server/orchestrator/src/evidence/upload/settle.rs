@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long the last piece's answer waits for the evidence store. A service elsewhere may take longer: the agent asks again.
-const SETTLED_WITHIN: Duration = Duration::from_secs(15);
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 /// More problems than so many tell nothing new.
 const MOST_PROBLEMS: usize = 100;
 const LONGEST_PROBLEM_CHARS: usize = 500;
