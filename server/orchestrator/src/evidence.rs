@@ -36,7 +36,9 @@ pub use voltaxe_protocol::evidence::LARGEST_BUNDLE_BYTES;
 /// Of one file in a bundle, as text.
 pub const LARGEST_TEXT_BYTES: u64 = 1024 * 1024;
 /// Bundles that are opened at once: the directory of a large one takes memory.
-const ARCHIVES_AT_ONCE: usize = 4;
+const ARCHIVES_AT_ONCE: usize = 2;
+/// Bundles that are looked through at once: a large one keeps a core and the disk busy for a while.
+const LOOKED_THROUGH_AT_ONCE: usize = 1;
 
 /// Where evidence is kept, and how much of it.
 #[derive(Clone, Debug)]
@@ -56,6 +58,7 @@ pub(crate) struct Evidence {
     uploads: Uploads,
     changed: Mutex<Changed>,
     archives: Arc<Semaphore>,
+    looking_through: Arc<Semaphore>,
 }
 
 impl Evidence {
@@ -65,6 +68,7 @@ impl Evidence {
             uploads: Uploads::default(),
             changed: Mutex::default(),
             archives: Arc::new(Semaphore::new(ARCHIVES_AT_ONCE)),
+            looking_through: Arc::new(Semaphore::new(LOOKED_THROUGH_AT_ONCE)),
         }
     }
 }

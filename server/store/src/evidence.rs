@@ -6,12 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use voltaxe_protocol::{CommandId, EndpointId, Envelope, Epoch};
 
-use crate::{
-    Store, StoreError,
-    commands::endpoint_id,
-    custody::CustodyEvent,
-    model::EvidenceRecord,
-};
+use crate::{Store, StoreError, commands::endpoint_id, custody::CustodyEvent, model::EvidenceRecord};
 
 /// What of a collection's command is kept with its bundle.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +117,19 @@ impl Store {
         .into_iter()
         .map(EvidenceRecord::try_from)
         .collect()
+    }
+
+    /// What the bundles that are kept or under way take; one digest counts once.
+    #[tracing::instrument(name = "db.evidence.bytes", skip_all, err(level = "debug"))]
+    pub async fn evidence_bytes(&self) -> Result<u64, StoreError> {
+        let bytes = sqlx::query_scalar!(
+            r#"SELECT coalesce(sum(size_bytes), 0)::bigint AS "bytes!" FROM (
+                 SELECT DISTINCT ON (sha256) size_bytes FROM evidence WHERE state IN ('uploading', 'stored')
+               ) AS kept"#
+        )
+        .fetch_one(&self.relaxed)
+        .await?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
     }
 
     /// Stored, and not looked through yet; oldest first.

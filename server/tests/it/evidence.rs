@@ -120,6 +120,13 @@ async fn a_bundle_is_listed_browsed_and_downloaded_and_its_custody_says_by_whom(
     assert_eq!((&text["is_cut"], &text["is_binary"]), (&json!(false), &json!(false)));
     let zeros = lab.get(&format!("/api/evidence/{id}/files/2")).await;
     assert_eq!(zeros["is_binary"], json!(true));
+    lab.server.strike.measure(voltaxe_server::clock::now()).await.unwrap();
+    let metrics = lab.server.get("/metrics", &lab.who).await.body;
+    let kept = lab.server.store.evidence_bytes().await.unwrap();
+    assert!(kept >= 2 * 300, "{kept}");
+    let line = format!("voltaxe_evidence_bytes{{state=\"kept\"}} {kept}");
+    assert!(metrics.as_str().unwrap().contains(&line), "{line} is missing in:\n{metrics}");
+
     let none = lab.server.get(&format!("/api/evidence/{id}/files/3"), &lab.who).await;
     assert_eq!((none.status, none.problem()), (404, "not-found"));
     let wrong = lab.server.get(&format!("/api/evidence/{id}/files/..%2f..%2fetc%2fpasswd"), &lab.who).await;

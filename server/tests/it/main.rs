@@ -17,6 +17,7 @@ mod cross_site;
 mod durability;
 mod events;
 mod evidence;
+mod evidence_kept;
 mod growth;
 mod harness;
 mod health;

@@ -246,3 +246,6 @@ impl CustodyExport {
         Some(claims)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,13 @@ impl Strike {
         }
         Ok(())
     }
+
+    pub(crate) async fn measure_evidence(&self) -> Result<(), StrikeError> {
+        if let Some(evidence) = self.evidence_store() {
+            self.meters().evidence(self.store().evidence_bytes().await?, evidence.config.quota_bytes);
+        }
+        Ok(())
+    }
 }
 
 /// Uploads with a file here.

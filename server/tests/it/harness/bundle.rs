@@ -115,6 +115,11 @@ impl TestBundle {
     }
 }
 
+/// What does not compress.
+pub fn noise(bytes: u32) -> Vec<u8> {
+    (0..bytes / 4).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+}
+
 pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
@@ -142,6 +147,12 @@ pub async fn ordered(server: &TestServer, agent: &TestAgent, limits: EvidenceLim
         Enqueue::New(record) => record.id,
         other => panic!("{other:?}"),
     }
+}
+
+/// Such an order, and what the host has collected by it: 1.6 MB.
+pub async fn collected(server: &TestServer, agent: &TestAgent) -> (CommandId, TestBundle) {
+    let id = ordered(server, agent, EvidenceLimits::default()).await;
+    (id, TestBundle::of(agent, id, &[FILES[0], ("files/noise", &noise(1_600_000))]))
 }
 
 impl TestAgent {
@@ -178,6 +189,18 @@ impl TestAgent {
         }
         assert_eq!(last, json!({ "received_bytes": bundle.bytes.len(), "complete": true }));
     }
+}
+
+/// What its custody says has happened to it, in order.
+pub async fn actions(server: &TestServer, id: CommandId) -> Vec<String> {
+    let chain = server.store.custody(id).await.unwrap();
+    chain
+        .iter()
+        .map(|(text, _)| {
+            let entry: Value = serde_json::from_str(text).unwrap();
+            entry["action"].as_str().unwrap().to_owned()
+        })
+        .collect()
 }
 
 /// What the server says of a bundle.

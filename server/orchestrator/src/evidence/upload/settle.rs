@@ -120,7 +120,7 @@ impl Strike {
         now: DateTime<Utc>,
     ) -> Result<(), StrikeError> {
         let evidence = self.evidence_parts()?;
-        let _place = evidence.archives.acquire().await;
+        let _place = evidence.looking_through.acquire().await;
         let objects = Arc::clone(&evidence.config.objects);
         let (sha256, size) = (record.sha256.clone(), record.size_bytes);
         let runtime = tokio::runtime::Handle::current();
