@@ -1,6 +1,8 @@
 //! `voltaxe-server admin`: what must work without the page. It uses the running server's database, or starts the
 //! embedded one for as long as it needs it. Whoever may run it as this user is the administrator.
 
+mod verify_evidence;
+
 use std::{
     io::{BufRead as _, Read as _, Write as _},
     path::Path,
@@ -26,6 +28,9 @@ use crate::{
 const LONGEST_PASSWORD_FILE: u64 = 4096;
 
 pub async fn run(config: Config, command: Admin) -> anyhow::Result<()> {
+    if let Admin::VerifyEvidence { bundle, custody, server_key } = &command {
+        return verify_evidence::run(bundle, custody, server_key.as_ref());
+    }
     let database = Database::open(&config).await?;
     let outcome = execute(&config, &database.store, command).await;
     database.close().await;
@@ -71,6 +76,9 @@ async fn execute(config: &Config, store: &Store, command: Admin) -> anyhow::Resu
             print(&format!("the password of {username} is set; their sessions have ended"))
         }
         Admin::RateLimit(limit) => rate_limit(store, limit).await,
+        Admin::VerifyEvidence { bundle, custody, server_key } => {
+            verify_evidence::run(&bundle, &custody, server_key.as_ref())
+        }
         Admin::Migrate => print("the schema is up to date"),
     }
 }

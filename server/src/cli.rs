@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use voltaxe_orchestrator::authority::Role;
-use voltaxe_protocol::EndpointId;
+use voltaxe_orchestrator::{authority::Role, evidence::custody::ServerKey};
+use voltaxe_protocol::{EndpointId, KeyFingerprint, PublicKey};
 
 use crate::config::Settings;
 
@@ -70,6 +70,19 @@ pub enum Admin {
     /// How fast commands go out: by kind, or `*` for all kinds together.
     #[command(subcommand)]
     RateLimit(RateLimit),
+    /// Check a downloaded bundle of evidence against its custody record: every file in it, what the agent signed, every entry of
+    /// the record and the server's signature. Needs neither the server nor its database. Ends with 1 when anything is wrong.
+    VerifyEvidence {
+        /// As downloaded: evidence-HOST-ID.zip.
+        bundle: PathBuf,
+        /// The record from GET /api/evidence/ID/custody.
+        #[arg(long, value_name = "FILE")]
+        custody: PathBuf,
+        /// The server's key, which alone may have signed the record: its fingerprint (43 characters, as in enrol strings), or
+        /// the key in base64. Without it the record's own key is believed and its fingerprint is printed.
+        #[arg(long, value_name = "KEY", value_parser = parse_server_key)]
+        server_key: Option<ServerKey>,
+    },
     /// Bring the database's schema up to date and stop.
     Migrate,
 }
@@ -94,4 +107,14 @@ pub enum RateLimit {
     },
     /// Show the limits and how many commands could go out now.
     List,
+}
+
+fn parse_server_key(text: &str) -> Result<ServerKey, String> {
+    let text = text.trim();
+    if let Ok(fingerprint) = KeyFingerprint::try_from(text.to_owned()) {
+        return Ok(ServerKey::Fingerprint(fingerprint));
+    }
+    PublicKey::from_base64(text).map(|key| ServerKey::Key(Box::new(key))).map_err(|_| {
+        "neither a fingerprint (43 base64url characters) nor a key (44 base64 characters)".to_owned()
+    })
 }

@@ -1,5 +1,7 @@
 //! Settings: from a TOML file, the environment and the command line, the later ones winning; checked once.
 
+mod evidence;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -11,6 +13,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 use voltaxe_orchestrator::delivery::Strategy;
+
+pub use self::evidence::{EvidencePlace, EvidenceSettings, S3};
 
 /// What can be set, as it was written. Everything is optional.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -98,6 +102,34 @@ pub struct Settings {
     #[arg(long, env = "VOLTAXE_TELEMETRY_INTERVAL", value_name = "SECONDS", global = true)]
     pub telemetry_interval_seconds: Option<u32>,
 
+    /// Where evidence is kept, and gathers while it is uploaded [default: evidence in the state directory].
+    #[arg(long, env = "VOLTAXE_EVIDENCE_DIR", value_name = "DIR", global = true)]
+    pub evidence_dir: Option<PathBuf>,
+
+    /// GiB of evidence that are kept at most; what does not fit is refused [default: 20].
+    #[arg(long, env = "VOLTAXE_EVIDENCE_QUOTA_GIB", value_name = "GIB", global = true)]
+    pub evidence_quota_gib: Option<u64>,
+
+    /// Keep whole bundles in this bucket of a service that speaks S3. Its secret is set in the environment
+    /// (VOLTAXE_EVIDENCE_S3_SECRET_ACCESS_KEY) or the file.
+    #[arg(long, env = "VOLTAXE_EVIDENCE_S3_BUCKET", value_name = "NAME", global = true)]
+    pub evidence_s3_bucket: Option<String>,
+
+    /// Where the service is [default: Amazon's, in the region].
+    #[arg(long, env = "VOLTAXE_EVIDENCE_S3_ENDPOINT", value_name = "URL", global = true)]
+    pub evidence_s3_endpoint: Option<Url>,
+
+    /// The bucket's region [default: us-east-1].
+    #[arg(long, env = "VOLTAXE_EVIDENCE_S3_REGION", value_name = "NAME", global = true)]
+    pub evidence_s3_region: Option<String>,
+
+    /// Who the server is for the service.
+    #[arg(long, env = "VOLTAXE_EVIDENCE_S3_ACCESS_KEY_ID", value_name = "ID", global = true)]
+    pub evidence_s3_access_key_id: Option<String>,
+
+    #[arg(skip)]
+    pub evidence_s3_secret_access_key: Option<SecretString>,
+
     /// `text` or `json` [default: text].
     #[arg(long, env = "VOLTAXE_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
@@ -152,6 +184,7 @@ pub struct Config {
     pub telemetry_days: u64,
     pub telemetry_interval_seconds: u32,
     pub log_format: LogFormat,
+    pub evidence: EvidenceSettings,
 }
 
 #[derive(Clone, Debug)]
@@ -164,11 +197,18 @@ impl Config {
     pub fn load(given: &Settings) -> anyhow::Result<Self> {
         let file = given.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let database_url = std::env::var("DATABASE_URL").ok().map(SecretString::from);
-        Self::resolve(given.clone().or(file), database_url)
+        let s3_secret = std::env::var("VOLTAXE_EVIDENCE_S3_SECRET_ACCESS_KEY").ok().map(SecretString::from);
+        Self::resolve(given.clone().or(file), database_url, s3_secret)
     }
 
-    /// `database_url`: from the environment; wins over the file's.
-    pub fn resolve(set: Settings, database_url: Option<SecretString>) -> anyhow::Result<Self> {
+    /// `database_url`, `s3_secret`: from the environment; they win over the file's.
+    pub fn resolve(
+        set: Settings,
+        database_url: Option<SecretString>,
+        s3_secret: Option<SecretString>,
+    ) -> anyhow::Result<Self> {
+        let state_dir = set.state_dir.clone().map_or_else(default_state_dir, Ok)?;
+        let evidence = EvidenceSettings::resolve(&set, &state_dir, s3_secret)?;
         let listen = match set.listen {
             Some(addresses) if addresses.is_empty() => bail!("listen is empty: name at least one ADDR:PORT"),
             Some(addresses) => addresses,
@@ -216,7 +256,8 @@ impl Config {
             days => Err(anyhow::anyhow!("{name} must be 1 to 3650; it is {days}")),
         };
         Ok(Self {
-            state_dir: set.state_dir.map_or_else(default_state_dir, Ok)?,
+            state_dir,
+            evidence,
             database_url: database_url.or(set.database_url),
             listen,
             agent_listen,
@@ -264,6 +305,15 @@ impl Settings {
             history_days: self.history_days.or(file.history_days),
             telemetry_days: self.telemetry_days.or(file.telemetry_days),
             telemetry_interval_seconds: self.telemetry_interval_seconds.or(file.telemetry_interval_seconds),
+            evidence_dir: self.evidence_dir.or(file.evidence_dir),
+            evidence_quota_gib: self.evidence_quota_gib.or(file.evidence_quota_gib),
+            evidence_s3_bucket: self.evidence_s3_bucket.or(file.evidence_s3_bucket),
+            evidence_s3_endpoint: self.evidence_s3_endpoint.or(file.evidence_s3_endpoint),
+            evidence_s3_region: self.evidence_s3_region.or(file.evidence_s3_region),
+            evidence_s3_access_key_id: self.evidence_s3_access_key_id.or(file.evidence_s3_access_key_id),
+            evidence_s3_secret_access_key: self
+                .evidence_s3_secret_access_key
+                .or(file.evidence_s3_secret_access_key),
             log_format: self.log_format.or(file.log_format),
         }
     }
@@ -293,7 +343,7 @@ mod tests {
     use super::*;
 
     fn problem(set: Settings) -> String {
-        format!("{:#}", Config::resolve(set, None).unwrap_err())
+        format!("{:#}", Config::resolve(set, None, None).unwrap_err())
     }
 
     #[test]
@@ -301,14 +351,14 @@ mod tests {
         let listen = Some(vec!["0.0.0.0:8080".parse().unwrap()]);
         assert!(problem(Settings { listen: listen.clone(), ..Settings::default() }).contains("behind-proxy"));
         let behind = Settings { listen, behind_proxy: Some(true), ..Settings::default() };
-        assert!(Config::resolve(behind, None).is_ok());
+        assert!(Config::resolve(behind, None, None).is_ok());
     }
 
     #[test]
     fn agents_are_sent_to_their_own_listener() {
         let set =
             Settings { agent_listen: Some(vec!["10.77.0.1:8080".parse().unwrap()]), ..Settings::default() };
-        assert_eq!(Config::resolve(set, None).unwrap().agent_origin(), "http://10.77.0.1:8080");
+        assert_eq!(Config::resolve(set, None, None).unwrap().agent_origin(), "http://10.77.0.1:8080");
     }
 
     #[test]
@@ -328,7 +378,7 @@ mod tests {
     #[test]
     fn the_database_url_is_never_shown() {
         let config =
-            Config::resolve(Settings::default(), Some(SecretString::from("postgres://u:hunter2@h/d")))
+            Config::resolve(Settings::default(), Some(SecretString::from("postgres://u:hunter2@h/d")), None)
                 .unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
     }

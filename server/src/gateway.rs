@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod enroll;
+pub mod evidence;
 pub mod poll;
 pub mod report;
 pub mod signed;

@@ -12,18 +12,21 @@ use axum::{
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, NotForContentType, Predicate as _},
+    },
     services::{ServeDir, ServeFile},
 };
 use voltaxe_orchestrator::authority::Action;
 
 use crate::{
-    gateway::{enroll::enroll, poll::poll, report, stream::stream},
+    gateway::{enroll::enroll, evidence as gateway_evidence, poll::poll, report, stream::stream},
     limits,
     problem::ApiError,
     state::AppState,
     web::{
-        api::{self, batches, commands, limits as rate_limits, schedules},
+        api::{self, batches, commands, evidence, limits as rate_limits, schedules},
         events, headers, health, install, pages, request_log, same_origin,
         session::{self, SignedIn},
     },
@@ -65,6 +68,9 @@ pub fn gateway_routes() -> Vec<Route> {
         route(Method::POST, "/command/result", Agent, post(report::result)),
         route(Method::POST, "/command/not-known", Agent, post(report::not_known)),
         route(Method::POST, "/telemetry", Agent, post(report::telemetry)),
+        route(Method::POST, "/evidence", Agent, post(gateway_evidence::offer)),
+        route(Method::GET, "/evidence/{command_id}", Agent, get(gateway_evidence::state)),
+        route(Method::PUT, "/evidence/{command_id}", Agent, put(gateway_evidence::piece)),
     ]
 }
 
@@ -118,6 +124,27 @@ pub fn console_routes() -> Vec<Route> {
             "/api/rate-limits/{kind}",
             Operator(Action::ManageRateLimits),
             delete(rate_limits::remove),
+        ),
+        route(Method::GET, "/api/evidence", Operator(Action::ViewEvidence), get(evidence::list)),
+        route(Method::GET, "/api/evidence/{id}", Operator(Action::ViewEvidence), get(evidence::get)),
+        route(Method::GET, "/api/evidence/{id}/files", Operator(Action::ViewEvidence), get(evidence::files)),
+        route(
+            Method::GET,
+            "/api/evidence/{id}/files/{index}",
+            Operator(Action::ViewEvidence),
+            get(evidence::text),
+        ),
+        route(
+            Method::GET,
+            "/api/evidence/{id}/custody",
+            Operator(Action::ViewEvidence),
+            get(evidence::custody),
+        ),
+        route(
+            Method::GET,
+            "/api/evidence/{id}/bundle",
+            Operator(Action::DownloadEvidence),
+            get(evidence::bundle),
         ),
         route(Method::GET, "/metrics", Operator(Action::View), get(api::metrics)),
         route(Method::GET, "/telemetry", Operator(Action::View), get(api::telemetry)),
@@ -202,7 +229,10 @@ fn finish(router: Router<AppState>, state: &AppState) -> Router {
                 .layer(middleware::from_fn(headers::add))
                 .layer(CatchPanicLayer::custom(limits::panicked))
                 .layer(middleware::from_fn_with_state(limits::requests(), limits::bound))
-                .layer(CompressionLayer::new())
+                .layer(CompressionLayer::new().compress_when(
+                    // A bundle is compressed, and a range of it must stay that range.
+                    DefaultPredicate::new().and(NotForContentType::const_new("application/zip")),
+                ))
                 .layer(DefaultBodyLimit::max(limits::LARGEST_BODY_BYTES)),
         )
         .with_state(state.clone())

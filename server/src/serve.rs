@@ -30,6 +30,7 @@ use voltaxe_store::{Store, embedded::EmbeddedPostgres};
 use crate::{
     clock,
     config::{Config, LogFormat, Tls},
+    evidence_store,
     gateway::{call, signed::Nonces},
     routes, signing_key,
     state::{AppState, Places},
@@ -43,6 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Most commands are over before they would be noted as begun.
 const STARTED_EVERY: Duration = Duration::from_millis(250);
+const EVIDENCE_EVERY: Duration = Duration::from_millis(500);
 const LIMITS_EVERY: Duration = Duration::from_millis(200);
 const SCHEDULES_EVERY: Duration = Duration::from_secs(1);
 const TELL_EVERY: Duration = Duration::from_millis(50);
@@ -93,7 +95,9 @@ async fn run_on(
 ) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let caller = if config.direct { Some(call::caller()?) } else { None };
-    let strike = Strike::new(store.clone(), key, strike_config(config), caller, clock::now());
+    let evidence = Some(evidence_store::evidence_config(&config.evidence)?);
+    let strike_config = StrikeConfig { evidence, ..strike_config(config) };
+    let strike = Strike::new(store.clone(), key, strike_config, caller, clock::now());
     let state = AppState {
         operators: Operators::new(store),
         leptos: Arc::new(leptos_options(config)),
@@ -336,6 +340,12 @@ fn keep_up(tasks: &mut JoinSet<()>, strike: &Strike, retention: Retention) {
     });
     upkeep(MEASURE_EVERY, "the queue could not be measured", |strike, _| {
         Box::pin(async move { strike.measure(clock::now()).await })
+    });
+    upkeep(EVIDENCE_EVERY, "how far evidence has come could not be written", |strike, _| {
+        Box::pin(async move { strike.flush_evidence(clock::now()).await })
+    });
+    upkeep(MAINTAIN_EVERY, "evidence could not be looked after", |strike, _| {
+        Box::pin(async move { strike.look_after_evidence(clock::now()).await })
     });
     upkeep(MAINTAIN_EVERY, "the maintenance failed", |strike, retention| {
         Box::pin(async move { strike.maintain(retention, clock::now()).await })

@@ -20,6 +20,10 @@ use crate::{gateway::signed::Nonces, web::install::Installer};
 const STREAMS: usize = 20_000;
 /// Browser tabs that may watch at once.
 const WATCHERS: usize = 1_000;
+/// Pieces of evidence of 1 MiB that are in memory at once.
+const PIECES: usize = 32;
+/// Bundles that are downloaded at once.
+const DOWNLOADS: usize = 16;
 
 /// Cheap to clone.
 #[derive(Clone, FromRef)]
@@ -52,10 +56,17 @@ impl AppState {
 pub struct Places {
     pub streams: Arc<Semaphore>,
     pub watchers: Arc<Semaphore>,
+    pub pieces: Arc<Semaphore>,
+    pub downloads: Arc<Semaphore>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { streams: Arc::new(Semaphore::new(STREAMS)), watchers: Arc::new(Semaphore::new(WATCHERS)) }
+        Self {
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
+            pieces: Arc::new(Semaphore::new(PIECES)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
+        }
     }
 }

@@ -87,6 +87,9 @@ actions! {
     CancelCommand => Responder,
     /// Have an agent look after itself and report: changes nothing on the host.
     CheckAgent => Responder,
+    /// What was collected from a host: its list, its files, its custody.
+    ViewEvidence => Responder,
+    DownloadEvidence => Responder,
     ManageRateLimits => Admin,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,

@@ -11,7 +11,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::broadcast;
 
-use crate::model::{CommandRecord, EndpointView};
+use crate::{
+    evidence::EvidenceProgress,
+    model::{CommandRecord, EndpointView},
+};
 
 /// How many events a watcher may be behind and still resume; a page that was away longer loads anew.
 const KEPT: usize = 4096;
@@ -34,6 +37,7 @@ pub enum Change {
     /// The endpoint as it is now; new endpoints come this way too.
     Endpoint(Arc<EndpointView>),
     Command(Arc<CommandRecord>),
+    Evidence(Arc<EvidenceProgress>),
 }
 
 /// The bus. Cheap to clone.

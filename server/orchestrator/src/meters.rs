@@ -61,6 +61,7 @@ struct Inner {
     schedules_waiting: Gauge<f64, AtomicU64>,
     schedule_lag_seconds: Gauge<f64, AtomicU64>,
     asked_back: Gauge<f64, AtomicU64>,
+    evidence_bytes: Gauges<State>,
 }
 
 impl Default for Meters {
@@ -81,6 +82,7 @@ impl Default for Meters {
             schedules_waiting: Gauge::default(),
             schedule_lag_seconds: Gauge::default(),
             asked_back: Gauge::default(),
+            evidence_bytes: Family::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -126,6 +128,11 @@ impl Default for Meters {
             "cancels_unanswered",
             "Commands asked back from a host that has not answered",
             inner.asked_back.clone(),
+        );
+        registry.register(
+            "evidence_bytes",
+            "Bundles of evidence: what is kept or under way, and what may be",
+            inner.evidence_bytes.clone(),
         );
         inner.registry = registry;
         Self { inner: Arc::new(inner) }
@@ -176,6 +183,12 @@ impl Meters {
     pub(crate) fn agents(&self, streams: usize, polling: usize) {
         for (channel, count) in [("stream", streams), ("polling", polling)] {
             self.inner.agents.get_or_create(&Channel { channel }).set(count as f64);
+        }
+    }
+
+    pub(crate) fn evidence(&self, kept: u64, allowed: u64) {
+        for (state, bytes) in [("kept", kept), ("allowed", allowed)] {
+            self.inner.evidence_bytes.get_or_create(&State { state }).set(bytes as f64);
         }
     }
 

@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use voltaxe_protocol::{CommandId, CommandState};
 pub use voltaxe_store::model::{
     BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus,
-    EnrolmentTokenRecord, IsolationDirection, ObservedRecord, RateLimit, ScheduleId, ScheduleKind,
-    ScheduleRecord, ScheduleState, StateCounts,
+    EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, IsolationDirection, ObservedRecord, RateLimit,
+    ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
 };
+
+pub use voltaxe_store::EvidenceFilter;
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
 #[derive(Clone, Debug, PartialEq)]

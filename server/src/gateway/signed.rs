@@ -49,10 +49,17 @@ impl FromRequest<AppState> for Signed {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        Self::read(request, state, LARGEST_BODY_BYTES).await
+    }
+}
+
+impl Signed {
+    /// With a body of at most so many bytes.
+    pub(crate) async fn read(request: Request, state: &AppState, most: usize) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let peer = state.peer_of(&parts.extensions);
         let signature = RequestSignature::parse_input(text(&parts.headers, "signature-input")?)?;
-        let body = axum::body::to_bytes(body, LARGEST_BODY_BYTES).await.map_err(ApiError::unreadable)?;
+        let body = axum::body::to_bytes(body, most).await.map_err(ApiError::unreadable)?;
         let now = clock::now().timestamp();
         let query = query_of(&parts.uri);
         let signed = RequestParts {

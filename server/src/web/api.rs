@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod commands;
+pub mod evidence;
 pub mod limits;
 pub mod schedules;
 

@@ -13,9 +13,9 @@ use crate::harness::{
     until,
 };
 
-struct Server {
+pub struct Server {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 fn command(state: &Path) -> Command {
@@ -26,7 +26,7 @@ fn command(state: &Path) -> Command {
 }
 
 impl Server {
-    async fn start(state: &Path, more: &[&str]) -> Self {
+    pub async fn start(state: &Path, more: &[&str]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut child =
@@ -52,12 +52,12 @@ impl Server {
         Self { child, address }
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    async fn ended(&mut self) -> ExitStatus {
+    pub async fn ended(&mut self) -> ExitStatus {
         until("the server to end", || {
             let status = self.child.try_wait().unwrap();
             async move { status }

@@ -1,9 +1,11 @@
 //! A server a test, on its own database of one shared Postgres, and an agent that speaks the real protocol.
 
 pub mod agent;
+pub mod bundle;
 pub mod postgres;
+pub mod s3;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum_server::Handle;
 use leptos::config::LeptosOptions;
@@ -14,6 +16,8 @@ use voltaxe_orchestrator::{Strike, StrikeConfig, authority::Role, operators::Ope
 use voltaxe_protocol::{EnrolString, Keypair};
 use voltaxe_server::{
     clock,
+    config::{EvidencePlace, EvidenceSettings},
+    evidence_store::evidence_config,
     gateway::call,
     routes,
     state::{AppState, Places},
@@ -30,6 +34,7 @@ pub struct TestServer {
     pub strike: Strike,
     pub operators: Operators,
     pub database_url: String,
+    pub evidence: EvidenceSettings,
     key_seed: [u8; 32],
     client: reqwest::Client,
     shutdown: CancellationToken,
@@ -68,20 +73,53 @@ impl TestServer {
 
     /// On a database that may be away later.
     pub async fn start_on(database_url: &str) -> Self {
-        Self::start_with(database_url, Keypair::generate(), None).await
+        Self::start_with(database_url, Keypair::generate(), evidence_in_new_directory(), None).await
+    }
+
+    /// With these settings of evidence.
+    pub async fn start_keeping(evidence: EvidenceSettings) -> Self {
+        Self::start_with(&postgres::fresh_database().await, Keypair::generate(), evidence, None).await
     }
 
     /// Another server on the same database, with the key that the agents of `first` have pinned.
     pub async fn start_beside(first: &Self) -> Self {
-        Self::start_with(&first.database_url, Keypair::from_seed(&first.key_seed), None).await
+        let key = Keypair::from_seed(&first.key_seed);
+        Self::start_with(&first.database_url, key, first.evidence.clone(), None).await
+    }
+
+    /// The real server that runs on `address`, with this database and key: nothing is served from here.
+    pub fn of_binary(address: SocketAddr, database_url: &str, key: Keypair, directory: PathBuf) -> Self {
+        let key_seed = key.to_seed();
+        let store = Store::connect_lazy(database_url).unwrap();
+        let url = format!("http://{address}");
+        let config = StrikeConfig { agent_url: url.clone(), ..StrikeConfig::default() };
+        Self {
+            url,
+            address,
+            strike: Strike::new(store.clone(), key, config, None, clock::now()),
+            operators: Operators::new(store.clone()),
+            store,
+            database_url: database_url.to_owned(),
+            evidence: EvidenceSettings { directory, ..evidence_in_new_directory() },
+            key_seed,
+            client: new_client(),
+            shutdown: CancellationToken::new(),
+            handle: Handle::new(),
+        }
     }
 
     /// Hosts can install the packages in this directory.
-    pub async fn start_with_packages(packages: std::path::PathBuf) -> Self {
-        Self::start_with(&postgres::fresh_database().await, Keypair::generate(), Some(packages)).await
+    pub async fn start_with_packages(packages: PathBuf) -> Self {
+        let database = postgres::fresh_database().await;
+        Self::start_with(&database, Keypair::generate(), evidence_in_new_directory(), Some(packages)).await
     }
 
-    async fn start_with(database_url: &str, key: Keypair, packages: Option<std::path::PathBuf>) -> Self {
+    async fn start_with(
+        database_url: &str,
+        key: Keypair,
+        evidence: EvidenceSettings,
+        packages: Option<PathBuf>,
+    ) -> Self {
         let key_seed = key.to_seed();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::connect_lazy(database_url).unwrap();
@@ -90,7 +128,11 @@ impl TestServer {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}");
-        let config = StrikeConfig { agent_url: url.clone(), ..StrikeConfig::default() };
+        let config = StrikeConfig {
+            agent_url: url.clone(),
+            evidence: Some(evidence_config(&evidence).unwrap()),
+            ..StrikeConfig::default()
+        };
         let strike = Strike::new(store.clone(), key, config, Some(call::caller().unwrap()), clock::now());
         let operators = Operators::new(store.clone());
         let shutdown = CancellationToken::new();
@@ -118,12 +160,7 @@ impl TestServer {
                 }
             }
         });
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(20))
-            .build()
-            .unwrap();
+        let client = new_client();
         Self {
             url,
             address,
@@ -131,6 +168,7 @@ impl TestServer {
             strike,
             operators,
             database_url: database_url.to_owned(),
+            evidence,
             key_seed,
             client,
             shutdown,
@@ -173,13 +211,32 @@ impl TestServer {
         self.send(request, who).await
     }
 
+    pub async fn put_raw(&self, path: &str, who: &As, body: impl Into<reqwest::Body>) -> Answer {
+        self.send(self.client.put(format!("{}{path}", self.url)).body(body), who).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder, who: &As) -> Answer {
+        self.try_send(request, who).await.unwrap()
+    }
+
+    async fn try_send(&self, request: reqwest::RequestBuilder, who: &As) -> reqwest::Result<Answer> {
         let request = who.0.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.unwrap();
+        let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status, headers, body }
+        Ok(Answer { status, headers, body })
+    }
+
+    /// To a server that may be killed at any moment.
+    pub async fn try_request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        who: &As,
+        body: Vec<u8>,
+    ) -> reqwest::Result<Answer> {
+        self.try_send(self.client.request(method, format!("{}{path}", self.url)).body(body), who).await
     }
 
     /// Opens a long answer, such as an event stream.
@@ -198,6 +255,25 @@ impl TestServer {
     pub async fn sql(&self) -> sqlx::PgConnection {
         use sqlx::Connection as _;
         sqlx::PgConnection::connect(&self.database_url).await.unwrap()
+    }
+}
+
+fn new_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
+}
+
+/// Removed with the directory of all tests, at the end of the run.
+pub fn evidence_in_new_directory() -> EvidenceSettings {
+    EvidenceSettings {
+        directory: postgres::run_directory().join(uuid::Uuid::new_v4().simple().to_string()),
+        place: EvidencePlace::Directory,
+        quota_bytes: 1 << 30,
+        keep_free_bytes: 0,
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod agent_enroll;
+mod agent_evidence;
 mod agent_stream;
 mod api_batches;
 mod api_commands;
@@ -15,6 +16,8 @@ mod command;
 mod cross_site;
 mod durability;
 mod events;
+mod evidence;
+mod evidence_kept;
 mod growth;
 mod harness;
 mod health;

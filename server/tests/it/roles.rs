@@ -9,7 +9,10 @@ use crate::harness::{Answer, As, TestServer};
 
 /// The addresses in the tables have placeholders.
 fn filled(path: &str) -> String {
-    path.replace("{id}", "1").replace("{kind}", "agent_check")
+    path.replace("{id}", "1")
+        .replace("{kind}", "agent_check")
+        .replace("{index}", "0")
+        .replace("{command_id}", "1")
 }
 
 fn is_refused_as_signed_out(answer: &Answer) -> bool {
@@ -81,9 +84,11 @@ async fn the_gateway_answers_nobody_without_a_signature() {
             continue;
         }
         for who in [As::default(), admin.clone()] {
+            let path = filled(route.path);
             let answer = match route.method.as_str() {
-                "GET" => server.get(&format!("{}?host=web-01", route.path), &who).await,
-                _ => server.post(route.path, &who, &json!({})).await,
+                "GET" => server.get(&format!("{path}?host=web-01"), &who).await,
+                "PUT" => server.put_raw(&format!("{path}?offset=0"), &who, "x").await,
+                _ => server.post(&path, &who, &json!({})).await,
             };
             let expected = if route.access == Access::EnrolmentToken { 422 } else { 401 };
             assert_eq!(answer.status, expected, "{}: {answer:?}", route.path);

@@ -88,7 +88,7 @@ impl Strike {
         let (streams, polling) = self.delivery().shared().registry.counts(now);
         self.meters().agents(streams, polling);
         self.meters().depth(&self.store().queue_depth(now).await?);
-        Ok(())
+        self.measure_evidence().await
     }
 
     /// Partitions, retention and leftovers.

@@ -4,7 +4,7 @@ use std::{
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
 };
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -51,6 +51,16 @@ async fn shared() -> String {
         });
     });
     receive.await.unwrap()
+}
+
+/// For what the tests of this run leave on disk: removed when the process is gone, however it went.
+pub fn run_directory() -> &'static Path {
+    static RUN: LazyLock<(PathBuf, Sweeper)> = LazyLock::new(|| {
+        let directory = new_directory();
+        let sweeper = Sweeper::start(&directory);
+        (directory, sweeper)
+    });
+    &RUN.0
 }
 
 /// Where Postgres can live: enterable by the user it runs as.
