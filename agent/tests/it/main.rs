@@ -4,12 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "in a test's helpers, too, a failure is a failed test")]
 
 mod agent;
+mod bare;
 mod cancelling;
 #[path = "../../src/chaos.rs"]
 mod chaos;
 mod cli;
 mod delivery;
 mod direct;
+mod drift;
 mod gateway;
 mod isolation;
 mod kills;
