@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test's helpers, too, a failure is a failed test")]
 
 mod agent;
+mod bare;
 mod cancelling;
 #[path = "../../src/chaos.rs"]
 mod chaos;
@@ -13,6 +14,7 @@ mod direct;
 mod evidence;
 mod executor;
 mod forensics;
+mod drift;
 mod gateway;
 mod isolation;
 mod kills;
