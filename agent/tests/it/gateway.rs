@@ -26,8 +26,10 @@ use voltaxe_protocol::{
 use voltaxe_sentinel::clock;
 
 use crate::net::{PORT, SERVER, World, enter, eventually};
+use evidence::{NO_ANSWER, Shelf};
 use http::Request;
 
+pub(crate) mod evidence;
 mod http;
 
 /// 256 bits of base64url.
@@ -59,6 +61,7 @@ pub(crate) struct State {
     pub(crate) deaf: bool,
     /// The fingerprint that enrol strings pin, if another than ours.
     pub(crate) answers_with_wrong_nonce: bool,
+    pub(crate) shelf: Shelf,
     to_agent: Option<mpsc::UnboundedSender<ServerFrame>>,
 }
 
@@ -92,6 +95,7 @@ impl Gateway {
             refuse_stream: None,
             deaf: false,
             answers_with_wrong_nonce: false,
+            shelf: Shelf::default(),
             to_agent: None,
         };
         let namespace = world.name("srv");
@@ -292,6 +296,9 @@ async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<(
         sleep(Duration::from_millis(5)).await;
     }
     let (status, body) = request.answer(&mut state.lock().unwrap());
+    if status == NO_ANSWER {
+        return None;
+    }
     let reply = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
