@@ -26,8 +26,10 @@ use voltaxe_protocol::{
 use voltaxe_sentinel::clock;
 
 use crate::net::{PORT, SERVER, World, enter, eventually};
+use evidence::{NO_ANSWER, Shelf};
 use http::Request;
 
+pub(crate) mod evidence;
 mod http;
 
 /// 256 bits of base64url.
@@ -63,6 +65,7 @@ pub(crate) struct State {
     pub(crate) answers_probes: Answers,
     /// What a probe's answer says about where the server is.
     pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) shelf: Shelf,
     to_agent: Option<mpsc::UnboundedSender<ServerFrame>>,
 }
 
@@ -109,6 +112,7 @@ impl Gateway {
             probes: 0,
             answers_probes: Answers::Signed,
             addresses: Vec::new(),
+            shelf: Shelf::default(),
             to_agent: None,
         };
         let namespace = world.name("srv");
@@ -313,6 +317,9 @@ async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<(
         sleep(Duration::from_millis(5)).await;
     }
     let (status, body) = request.answer(&mut state.lock().unwrap());
+    if status == NO_ANSWER {
+        return None;
+    }
     let reply = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
