@@ -3,7 +3,11 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -27,6 +31,7 @@ const MAX_SERVERS: usize = 16;
 /// Between two searches of a host that lost its server.
 const SEARCH_EVERY: Duration = Duration::from_secs(55);
 const DNS_OPEN_FOR: Duration = Duration::from_secs(5);
+const MAX_TRIED: usize = 4;
 /// How long addresses that nobody signed are open, for one probe.
 const TRIED_FOR: Duration = Duration::from_secs(20);
 
@@ -47,6 +52,8 @@ pub(super) struct Warden {
     tried: Vec<SocketAddr>,
     contact: Option<Instant>,
     searched: Option<Instant>,
+    /// Once a search.
+    may_try: bool,
 }
 
 struct Question {
@@ -61,7 +68,7 @@ struct Probation {
 }
 
 /// Until every sender is gone.
-pub(super) fn work(mut warden: Warden, duties: &mpsc::Receiver<Duty>) {
+pub(super) fn work(mut warden: Warden, duties: &mpsc::Receiver<Duty>, waiting: &AtomicUsize) {
     warden.watch();
     let mut watched = Instant::now();
     loop {
@@ -80,6 +87,7 @@ pub(super) fn work(mut warden: Warden, duties: &mpsc::Receiver<Duty>) {
         };
         if let Some(duty) = duty {
             warden.do_duty(duty);
+            waiting.fetch_sub(1, Ordering::Relaxed);
         }
         if watched.elapsed() >= WATCH_EVERY && warden.should_be_isolated() {
             warden.watch();
@@ -103,6 +111,7 @@ impl Warden {
             tried: Vec::new(),
             contact: None,
             searched: None,
+            may_try: false,
         }
     }
 
@@ -267,6 +276,7 @@ impl Warden {
     fn open_dns(&mut self) -> Result<(), String> {
         let (generation, _) = self.may_search()?;
         self.searched = Some(Instant::now());
+        self.may_try = true;
         self.kernel
             .open_dns_for(generation, DNS_OPEN_FOR, clock::wall())
             .map(|_| ())
@@ -277,12 +287,13 @@ impl Warden {
     fn try_servers(&mut self, servers: &[SocketAddr]) -> Result<(), String> {
         let (_, present) = self.in_force().ok_or("the host is not isolated")?;
         let generation = self.generation().ok_or("the host is not isolated")?;
-        if !self.may_search || self.searched.is_none_or(|at| at.elapsed() > SEARCH_EVERY) {
+        if !std::mem::take(&mut self.may_try) {
             return Err("no search is under way".to_owned());
         }
         let ports: Vec<u16> = present.iter().map(SocketAddr::port).collect();
         let mut new = usable(servers);
         new.retain(|server| !present.contains(server) && ports.contains(&server.port()));
+        new.truncate(MAX_TRIED);
         if new.is_empty() {
             return Err("the resolvers know no other address".to_owned());
         }

@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) deaf: bool,
     /// The fingerprint that enrol strings pin, if another than ours.
     pub(crate) answers_with_wrong_nonce: bool,
+    /// How far commands said they are, in bytes.
+    pub(crate) progress: Vec<(CommandId, u64)>,
     pub(crate) probes: usize,
     pub(crate) answers_probes: Answers,
     /// What a probe's answer says about where the server is.
@@ -109,6 +111,7 @@ impl Gateway {
             refuse_stream: None,
             deaf: false,
             answers_with_wrong_nonce: false,
+            progress: Vec::new(),
             probes: 0,
             answers_probes: Answers::Signed,
             addresses: Vec::new(),
@@ -384,7 +387,7 @@ fn take(frame: AgentFrame, state: &mut State, to_agent: &mpsc::UnboundedSender<S
     match frame {
         AgentFrame::Receipt { command_id, attempt } => state.receipts.push((command_id, attempt)),
         AgentFrame::Started { command_id } => state.started.push(command_id),
-        AgentFrame::Progress { .. } => {}
+        AgentFrame::Progress { command_id, bytes, .. } => state.progress.push((command_id, bytes)),
         AgentFrame::Result(result) => {
             if !state.deaf {
                 let _ = to_agent.send(ServerFrame::ResultRecorded { command_id: result.command_id });

@@ -9,12 +9,13 @@ mod cancelling;
 #[path = "../../src/chaos.rs"]
 mod chaos;
 mod cli;
+mod collecting;
 mod delivery;
 mod direct;
+mod drift;
 mod evidence;
 mod executor;
 mod forensics;
-mod drift;
 mod gateway;
 mod isolation;
 mod kills;

@@ -163,7 +163,6 @@ fn probe(nonce: &str, state: &mut State) -> (u16, String) {
     (200, serde_json::to_string(&ProbeAnswer { answer }).unwrap())
 }
 
-fn problem(status: u16, word: &str) -> (u16, String) {
 pub(super) fn problem(status: u16, word: &str) -> (u16, String) {
     (status, serde_json::to_string(&Problem::new(status, word, "Refused by the test")).unwrap())
 }
