@@ -78,7 +78,7 @@ pub enum Event {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Contact {
     pub at: DateTime<Utc>,
-    /// `stream` or `poll`.
+    /// `stream`, `poll` or `probe`.
     pub channel: String,
 }
 

@@ -66,19 +66,21 @@ pub struct Progress {
 pub struct Host {
     root: PathBuf,
     proc: PathBuf,
+    /// Who looks at another tree than this host's does not stand in anybody's way.
+    is_gentle: bool,
 }
 
 impl Host {
     /// This one.
     #[must_use]
     pub fn this() -> Self {
-        Self { root: PathBuf::from("/"), proc: PathBuf::from("/proc") }
+        Self { root: PathBuf::from("/"), proc: PathBuf::from("/proc"), is_gentle: true }
     }
 
-    /// This one's processes, and files of another tree.
+    /// This one's processes, and files of another tree; at the caller's priority.
     #[must_use]
     pub fn with_files_of(root: &Path) -> Self {
-        Self { root: root.to_owned(), ..Self::this() }
+        Self { root: root.to_owned(), is_gentle: false, ..Self::this() }
     }
 
     /// Where a file of the host is.

@@ -11,6 +11,8 @@
 //! is left are still there to be found by, also by a second run after a crash. What had left its parent before it was
 //! looked at is not guessed by its group or session. With a grace, what forks and exits while it handles SIGTERM can slip
 //! out; without one, nothing that was stopped can.
+//! A run that a crash cuts off can leave a tree stopped; its repeat ends it. Only trees are stopped: to some parents
+//! (sudo, a shell) a stopped child is an event of its own.
 //!
 //! Carrying an order out a second time, after a crash, is harmless: exact identities are gone by then, and a wish is
 //! repeated as it was given: it names whatever matches when it is carried out, and its first run was not told to anybody.

@@ -113,17 +113,33 @@ async fn keep_connected(
     }
 }
 
+/// An executor that will not serve us hangs up instead of its first word.
 async fn connect(socket: &PathBuf) -> io::Result<UnixStream> {
-    let stream = timeout(CONNECT_WITHIN, UnixStream::connect(socket))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let mut stream = timeout(CONNECT_WITHIN, UnixStream::connect(socket)).await.map_err(|_| slow())??;
     let (executor, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
     if executor != 0 && executor != own {
         return Err(io::Error::other(format!(
             "user {executor} listens there, who is neither root nor user {own}"
         )));
     }
+    let Some(Done::Hello { version }) =
+        timeout(CONNECT_WITHIN, frame::read(&mut stream)).await.map_err(|_| slow())??
+    else {
+        return Err(io::Error::other(format!(
+            "it hung up; it serves the user that `user` in [agent] of agent.conf names, this is user {own}"
+        )));
+    };
+    if version != env!("CARGO_PKG_VERSION") {
+        tracing::warn!(
+            "The executor is version {version}, this is {}; restart both",
+            env!("CARGO_PKG_VERSION")
+        );
+    }
     Ok(stream)
+}
+
+fn slow() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer within 2 s")
 }
 
 impl Connection {
@@ -192,15 +208,6 @@ impl Connection {
 
     fn hear(&mut self, done: Done) {
         match &done {
-            Done::Hello { version } => {
-                if version != env!("CARGO_PKG_VERSION") {
-                    tracing::warn!(
-                        "The executor is version {version}, this is {}; restart both",
-                        env!("CARGO_PKG_VERSION")
-                    );
-                }
-                return;
-            }
             Done::Outcome { id, .. } => {
                 self.pending
                     .retain(|pending| !matches!(&pending.task, Task::Run { id: other, .. } if other == id));

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -56,6 +56,8 @@ pub struct Engine {
     work: mpsc::Sender<(CommandId, Command)>,
     running: Arc<Running>,
     setup: Arc<Setup>,
+    /// Duties of the isolation's thread that it has not come to.
+    waiting: Arc<AtomicUsize>,
     isolation: Option<thread::JoinHandle<()>>,
 }
 
@@ -71,7 +73,11 @@ impl Engine {
         let running = Arc::new(Running::default());
         let (warden, duties) = mpsc::channel();
         let keeper = Warden::new(&setup, Arc::clone(&sink));
-        let isolation = spawn("isolation", move || warden::work(keeper, &duties))?;
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let isolation = spawn("isolation", {
+            let waiting = Arc::clone(&waiting);
+            move || warden::work(keeper, &duties, &waiting)
+        })?;
         let (process, queue) = mpsc::channel();
         spawn("process", {
             let (running, sink) = (Arc::clone(&running), Arc::clone(&sink));
@@ -87,7 +93,15 @@ impl Engine {
                 });
             }
         })?;
-        Ok(Self { warden: Some(warden), process, work: slow, running, setup, isolation: Some(isolation) })
+        Ok(Self {
+            warden: Some(warden),
+            process,
+            work: slow,
+            running,
+            setup,
+            waiting,
+            isolation: Some(isolation),
+        })
     }
 
     /// Of an order that was verified.
@@ -99,25 +113,25 @@ impl Engine {
             | Command::IsolationPreview(_)
             // The network process does checks itself.
             | Command::AgentCheck(_) => {
-                send(self.warden.as_ref(), Duty::Run { id, action, servers, only_if_known: false });
+                self.assign(Duty::Run { id, action, servers, only_if_known: false });
             }
             Command::ListProcesses(_)
             | Command::KillProcess(_)
             | Command::SuspendProcess(_)
             | Command::ResumeProcess(_) => {
                 self.running.add(id);
-                send(Some(&self.process), (id, action));
+                let _ = self.process.send((id, action));
             }
             Command::CollectForensics(_) => {
                 self.running.add(id);
-                send(Some(&self.work), (id, action));
+                let _ = self.work.send((id, action));
             }
         }
     }
 
     /// Of an order that has expired since: it is carried out only if that had begun before.
     pub fn take_up_again(&self, id: CommandId, action: Command, servers: Vec<SocketAddr>) {
-        send(self.warden.as_ref(), Duty::Run { id, action, servers, only_if_known: true });
+        self.assign(Duty::Run { id, action, servers, only_if_known: true });
     }
 
     pub fn submit(&self, task: Task) {
@@ -140,13 +154,19 @@ impl Engine {
                     tracing::warn!(command_id = id.0, %error, "an uploaded bundle cannot be deleted");
                 }
             }
-            other => send(self.warden.as_ref(), Duty::Task(other)),
+            other => self.assign(Duty::Task(other)),
         }
     }
 
     /// Answers once the isolation's thread has come to it: a sign of life.
     pub fn ping(&self, answer: impl FnOnce() + Send + 'static) {
-        send(self.warden.as_ref(), Duty::Ping(Box::new(answer)));
+        self.assign(Duty::Ping(Box::new(answer)));
+    }
+
+    /// Duties of the isolation's thread that it has not come to.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Whether this command is waiting or being carried out.
@@ -158,6 +178,14 @@ impl Engine {
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.setup
+    }
+
+    /// A thread that is gone has taken the process with it.
+    fn assign(&self, duty: Duty) {
+        if let Some(warden) = &self.warden {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let _ = warden.send(duty);
+        }
     }
 }
 
@@ -197,13 +225,6 @@ impl Running {
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(work)
-}
-
-/// A thread that is gone has taken the process with it.
-fn send<T>(jobs: Option<&mpsc::Sender<T>>, job: T) {
-    if let Some(jobs) = jobs {
-        let _ = jobs.send(job);
-    }
 }
 
 /// Until the sender is gone.

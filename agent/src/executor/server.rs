@@ -23,6 +23,8 @@ use crate::{clock, service_manager::ServiceManager};
 
 /// Tasks that wait for the thread that hands them out.
 const MAX_WAITING_TASKS: usize = 64;
+/// An agent in its right mind has a handful under way.
+const MAX_WAITING_DUTIES: usize = 64;
 
 /// How the socket is shared.
 #[derive(Clone, Debug)]
@@ -114,6 +116,10 @@ pub async fn serve(
             }
             Some((from, heard)) = hearing.recv() => if client.as_ref().is_some_and(|client| client.number == from) {
                 match heard {
+                    Heard::Task(_) if gate.engine().waiting() >= MAX_WAITING_DUTIES => {
+                        tracing::warn!("The agent asks for more than can be done; it has to come again");
+                        client = None;
+                    }
                     Heard::Task(task) => if let Some(done) = gate.take(task, clock::wall()) {
                         say(&mut client, &done).await;
                     },

@@ -1,34 +1,32 @@
 //! The isolation's thread: alone with the kernel's rules, it carries orders out, waits for the server's signature, and looks
 //! every few seconds whether the rules still are what they should be, whoever else is alive.
 
+mod search;
+
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ipnet::IpNet;
-use voltaxe_protocol::{
-    Command, CommandId, Direction, Envelope, Exception, ObservedIsolation, PayloadType, ProbeClaims, Protocol,
-};
+use voltaxe_protocol::{Command, CommandId, Envelope, ObservedIsolation, PayloadType, ProbeClaims};
 
 use super::{Done, Setup, Sink, Task, wall};
 use crate::{
     action::{self, network_isolate::Isolated},
     clock,
     core::{ActionOutcome, Trust},
-    isolation::{Applied, IsolationError, Kernel, Terms, Watch},
+    isolation::{Applied, IsolationError, Kernel, Watch},
 };
 
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// The server's addresses in the rules, at most.
 const MAX_SERVERS: usize = 16;
-/// Between two searches of a host that lost its server.
-const SEARCH_EVERY: Duration = Duration::from_secs(55);
-const DNS_OPEN_FOR: Duration = Duration::from_secs(5);
-/// How long addresses that nobody signed are open, for one probe.
-const TRIED_FOR: Duration = Duration::from_secs(20);
 
 pub(super) enum Duty {
     Run { id: CommandId, action: Command, servers: Vec<SocketAddr>, only_if_known: bool },
@@ -47,6 +45,8 @@ pub(super) struct Warden {
     tried: Vec<SocketAddr>,
     contact: Option<Instant>,
     searched: Option<Instant>,
+    /// Once a search.
+    may_try: bool,
 }
 
 struct Question {
@@ -61,7 +61,7 @@ struct Probation {
 }
 
 /// Until every sender is gone.
-pub(super) fn work(mut warden: Warden, duties: &mpsc::Receiver<Duty>) {
+pub(super) fn work(mut warden: Warden, duties: &mpsc::Receiver<Duty>, waiting: &AtomicUsize) {
     warden.watch();
     let mut watched = Instant::now();
     loop {
@@ -80,6 +80,7 @@ pub(super) fn work(mut warden: Warden, duties: &mpsc::Receiver<Duty>) {
         };
         if let Some(duty) = duty {
             warden.do_duty(duty);
+            waiting.fetch_sub(1, Ordering::Relaxed);
         }
         if watched.elapsed() >= WATCH_EVERY && warden.should_be_isolated() {
             warden.watch();
@@ -103,6 +104,7 @@ impl Warden {
             tried: Vec::new(),
             contact: None,
             searched: None,
+            may_try: false,
         }
     }
 
@@ -262,63 +264,6 @@ impl Warden {
         let why: String = why.chars().filter(|c| !c.is_control()).take(300).collect();
         let outcome = action::network_isolate::roll_back(&mut self.kernel, id, &why, clock::wall);
         self.end(id, outcome);
-    }
-
-    fn open_dns(&mut self) -> Result<(), String> {
-        let (generation, _) = self.may_search()?;
-        self.searched = Some(Instant::now());
-        self.kernel
-            .open_dns_for(generation, DNS_OPEN_FOR, clock::wall())
-            .map(|_| ())
-            .map_err(|error| error.to_string())
-    }
-
-    /// As exceptions that the kernel ends by itself.
-    fn try_servers(&mut self, servers: &[SocketAddr]) -> Result<(), String> {
-        let (_, present) = self.in_force().ok_or("the host is not isolated")?;
-        let generation = self.generation().ok_or("the host is not isolated")?;
-        if !self.may_search || self.searched.is_none_or(|at| at.elapsed() > SEARCH_EVERY) {
-            return Err("no search is under way".to_owned());
-        }
-        let ports: Vec<u16> = present.iter().map(SocketAddr::port).collect();
-        let mut new = usable(servers);
-        new.retain(|server| !present.contains(server) && ports.contains(&server.port()));
-        if new.is_empty() {
-            return Err("the resolvers know no other address".to_owned());
-        }
-        let observed = self.kernel.observe(clock::wall());
-        let until = clock::wall() + TRIED_FOR;
-        let mut terms = Terms {
-            exceptions: observed
-                .exceptions
-                .into_iter()
-                .filter(|exception| exception.until.is_none_or(|at| at > clock::wall()))
-                .collect(),
-            allow_dns: observed.allows_dns,
-            auto_restore_at: observed.auto_restore_at,
-        };
-        terms.exceptions.extend(new.iter().map(|server| Exception {
-            network: IpNet::from(server.ip()),
-            direction: Direction::Outbound,
-            protocol: Protocol::Tcp,
-            port: Some(server.port()),
-            until: Some(until),
-        }));
-        self.kernel.change(generation, &present, &terms, clock::wall()).map_err(|error| error.to_string())?;
-        self.tried = new;
-        Ok(())
-    }
-
-    fn may_search(&self) -> Result<(CommandId, Vec<SocketAddr>), String> {
-        let in_force = self.in_force().ok_or("the host is not isolated")?;
-        if !self.may_search {
-            return Err("`rediscover` in [isolation] of agent.conf is off".to_owned());
-        }
-        let is_recent = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < SEARCH_EVERY);
-        if is_recent(self.contact) || is_recent(self.searched) {
-            return Err("the server was reached, or searched for, less than a minute ago".to_owned());
-        }
-        Ok(in_force)
     }
 
     fn watch(&mut self) {

@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread::sleep,
@@ -12,8 +12,9 @@ use voltaxe_protocol::{
     evidence::{LARGEST_BUNDLE_BYTES, LARGEST_UNPACKED_BYTES},
 };
 
-/// Never less than this stays free on the bundle's disk, nor less than a twentieth of it.
-const FREE_BYTES: u64 = 512 * 1024 * 1024;
+/// So much stays free on the bundle's disk: a twentieth of it, but never less or more than this.
+const LEAST_FREE_BYTES: u64 = 512 * 1024 * 1024;
+const MOST_FREE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 const FREE_SHARE: u64 = 20;
 const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What was not used of the CPU's share earlier than this ago is lost: no burst makes up for a quiet minute.
@@ -28,9 +29,22 @@ pub(super) enum Halt {
     Cancelled,
     Seconds(u32),
     Bytes(u64),
-    Disk { free: u64, kept: u64 },
+    Disk {
+        free: u64,
+        kept: u64,
+    },
+    /// Somebody else filled it, faster than we looked.
+    DiskFull,
+    /// Its disk fails.
+    Unwritable(io::ErrorKind),
     Unpacked,
     Entries,
+}
+
+impl Halt {
+    pub(super) fn unwritable(error: &io::Error) -> Self {
+        Self::Unwritable(error.kind())
+    }
 }
 
 impl fmt::Display for Halt {
@@ -44,6 +58,10 @@ impl fmt::Display for Halt {
                 "the disk of the state directory has {free} bytes free and {kept} must stay free; make room or set \
                  another state_dir"
             ),
+            Self::DiskFull => {
+                f.write_str("the disk of the state directory is full; make room or set another state_dir")
+            }
+            Self::Unwritable(error) => write!(f, "the bundle cannot be written ({error}); check the disk"),
             Self::Unpacked => {
                 write!(f, "its files have {LARGEST_UNPACKED_BYTES} bytes, more than any bundle holds")
             }
@@ -100,7 +118,7 @@ impl<'a> Budget<'a> {
         // A disk that does not say how full it is says so when it is written to.
         let Ok(disk) = rustix::fs::statvfs(&self.directory) else { return Ok(()) };
         let (free, size) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
-        let kept = FREE_BYTES.max(size / FREE_SHARE);
+        let kept = (size / FREE_SHARE).clamp(LEAST_FREE_BYTES, MOST_FREE_BYTES);
         if free < kept { Err(Halt::Disk { free, kept }) } else { Ok(()) }
     }
 

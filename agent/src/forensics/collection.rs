@@ -136,10 +136,9 @@ impl<'a> Collection<'a> {
 
     /// Brings an entry that was left open to its end, lists to their bracket. Checks nothing.
     pub(super) fn close(&mut self) {
-        if self.list.take().is_some()
-            && let Err(error) = self.writer.write(b"\n]\n")
-        {
-            self.disk_trouble(&error);
+        if self.list.take().is_some() {
+            // One that fails makes the bundle's end fail, too.
+            let _ = self.writer.write(b"\n]\n");
         }
         if self.writer.is_open() {
             self.writer.end();
@@ -181,6 +180,9 @@ impl<'a> Collection<'a> {
     /// To be called between pieces of work of a few milliseconds.
     pub(super) fn check(&mut self) -> Result<(), Trouble> {
         self.budget.check()?;
+        if self.writer.is_disk_full() {
+            return Err(Halt::DiskFull.into());
+        }
         let (bytes, max_bytes) = (self.writer.bytes(), self.budget.max_bytes());
         if bytes + self.writer.tail_bytes() + TAIL_BYTES > max_bytes - max_bytes / 8 {
             return Err(Halt::Bytes(max_bytes).into());
@@ -217,31 +219,18 @@ impl<'a> Collection<'a> {
         }
         let now = self.now();
         let begun = self.writer.begin(path, self.collector, source, now);
-        begun.map_err(|error| self.disk_trouble(&error))
+        begun.map_err(|error| Halt::unwritable(&error).into())
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         self.unpacked += bytes.len() as u64;
         let written = self.writer.write(bytes);
-        written.map_err(|error| self.disk_trouble(&error))
+        written.map_err(|error| Halt::unwritable(&error).into())
     }
 
     /// Ends the entry and tells the digest of its content.
     pub(super) fn end(&mut self) -> Result<String, Trouble> {
         Ok(self.writer.end())
-    }
-
-    /// The bundle itself cannot be written: the entry is given up, and the collection ends.
-    fn disk_trouble(&mut self, error: &io::Error) -> Trouble {
-        self.fail_with(format!("the bundle cannot be written: {error}"));
-        self.list = None;
-        if let Err(error) = self.writer.abandon() {
-            self.fail_with(format!("an entry cannot be taken back: {error}"));
-        }
-        match self.budget.check_disk() {
-            Err(halt) => halt.into(),
-            Ok(()) => Halt::Disk { free: 0, kept: 0 }.into(),
-        }
     }
 
     /// An entry of one JSON value.

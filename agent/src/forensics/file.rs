@@ -82,7 +82,7 @@ impl FileFacts {
             size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
             modified_at: DateTime::from_timestamp(stat.st_mtime, stat.st_mtime_nsec as u32),
             changed_at: DateTime::from_timestamp(stat.st_ctime, stat.st_ctime_nsec as u32),
-            links: stat.st_nlink as u64,
+            links: wide(stat.st_nlink),
             target: None,
             sha256: None,
             entry: None,
@@ -101,6 +101,11 @@ pub(super) fn kind(stat: &Stat) -> &'static str {
         FileType::BlockDevice => "block device",
         _ => "file of an unknown kind",
     }
+}
+
+/// As wide on every architecture.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 pub(super) fn is_regular(stat: &Stat) -> bool {

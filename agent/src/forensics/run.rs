@@ -44,8 +44,10 @@ pub(super) fn run(
     if let Some(finished) = spool.finished(job.id) {
         return outcome(finished.message, &finished.outcome);
     }
-    // Refused where somebody else has set a limit; then it runs at the priority that it has.
-    let _ = rustix::process::setpriority_process(None, NICE);
+    if host.is_gentle {
+        // Refused where somebody else has set a limit; then it runs at the priority that it has.
+        let _ = rustix::process::setpriority_process(None, NICE);
+    }
     let collected = collect(host, job, &spool, progress, cancelled, now);
     collected.unwrap_or_else(|why| {
         spool.abandon(job.id);

@@ -56,18 +56,14 @@ impl Writer {
     pub(super) fn create(part: &Path) -> io::Result<Self> {
         let file =
             OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o640).open(part)?;
-        let reserve = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(part.with_file_name(RESERVE_FILE))?;
-        match fallocate(&reserve, FallocateFlags::empty(), 0, RESERVE_BYTES) {
+        let reserve = part.with_file_name(RESERVE_FILE);
+        let room = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&reserve)?;
+        match fallocate(&room, FallocateFlags::empty(), 0, RESERVE_BYTES) {
             // A file system that cannot do it has nothing to give back later.
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
             Err(error) => return Err(error.into()),
         }
-        let tapped = Rc::new(RefCell::new(Tapped::default()));
+        let tapped = Rc::new(RefCell::new(Tapped { reserve: Some(reserve), ..Tapped::default() }));
         Ok(Self {
             zip: ZipWriter::new(Tap { file, tapped: Rc::clone(&tapped) }),
             tapped,
@@ -149,22 +145,15 @@ impl Writer {
         self.open.is_some()
     }
 
-    /// Forgets the entry that a write failed in.
-    pub(super) fn abandon(&mut self) -> io::Result<()> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        self.release_reserve();
-        self.paths.remove(&open.path);
-        self.zip.abort_file().map_err(io::Error::other)?;
-        let mut tapped = self.tapped.borrow_mut();
-        tapped.end = tapped.position;
-        tapped.hash = None;
-        Ok(())
+    /// The disk was full and took only what the reserve had kept free: there is room for the end and no more.
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.tapped.borrow().is_disk_full
     }
 
     /// Writes packed digests, the manifest and the zip's directory, and reads all of it back from the disk for its digest.
     /// The file stays the part that it is.
     pub(super) fn finish(mut self, mut manifest: Manifest) -> io::Result<Written> {
-        self.release_reserve();
+        self.tapped.borrow_mut().release_reserve();
         self.zip.start_file(PACKED_PATH, options()).map_err(io::Error::other)?;
         self.keep_packed_digest();
         let packed = serde_json::to_vec_pretty(&self.packed)?;
@@ -182,8 +171,6 @@ impl Writer {
         let text = serde_json::to_vec_pretty(&manifest)?;
         self.zip.write_all(&text)?;
         let tap = self.zip.finish().map_err(io::Error::other)?;
-        // What an abandoned entry may have left behind.
-        tap.file.set_len(tap.tapped.borrow().position)?;
         tap.file.sync_all()?;
         let (sha256, size_bytes) = digest(&self.part)?;
         Ok(Written { sha256, size_bytes, manifest_sha256: hex::encode(Sha256::digest(&text)) })
@@ -194,10 +181,6 @@ impl Writer {
         if let (Some(hash), Some(entry)) = (self.tapped.borrow_mut().hash.take(), self.entries.last()) {
             self.packed.insert(entry.path.clone(), hex::encode(hash.finalize()));
         }
-    }
-
-    fn release_reserve(&self) {
-        let _ = fs::remove_file(self.part.with_file_name(RESERVE_FILE));
     }
 
     fn unlike_any_other(&self, path: String) -> String {
@@ -243,6 +226,8 @@ struct Tapped {
     end: u64,
     hash: Option<Sha256>,
     is_hashing: bool,
+    reserve: Option<PathBuf>,
+    is_disk_full: bool,
 }
 
 impl Tapped {
@@ -250,12 +235,23 @@ impl Tapped {
         self.hash = Some(Sha256::new());
         self.is_hashing = true;
     }
+
+    fn release_reserve(&mut self) -> bool {
+        self.reserve.take().is_some_and(|reserve| fs::remove_file(reserve).is_ok())
+    }
 }
 
 impl Write for Tap {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = self.file.write(bytes)?;
         let mut tapped = self.tapped.borrow_mut();
+        let length = match self.file.write(bytes) {
+            // The zip's writer is of no use any more once a write of it has failed.
+            Err(error) if is_full(&error) && tapped.release_reserve() => {
+                tapped.is_disk_full = true;
+                self.file.write(bytes)?
+            }
+            written => written?,
+        };
         if tapped.is_hashing
             && let Some(hash) = &mut tapped.hash
         {
@@ -271,6 +267,10 @@ impl Write for Tap {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl Seek for Tap {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let position = self.file.seek(to)?;
@@ -278,5 +278,97 @@ impl Seek for Tap {
         tapped.is_hashing &= position == tapped.position;
         tapped.position = position;
         Ok(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+    use voltaxe_protocol::{
+        CommandId, EndpointId, Epoch, EvidenceClaims, ForensicsProfile, Keypair,
+        evidence::{Bundle, verify},
+    };
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            command_id: CommandId(7),
+            endpoint_id: EndpointId::of_key(&Keypair::from_seed(&[1; 32]).public()),
+            hostname: "web-01".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+            boot_id: String::new(),
+            profile: ForensicsProfile::Quick,
+            started_at: DateTime::UNIX_EPOCH,
+            finished_at: DateTime::UNIX_EPOCH,
+            entries: Vec::new(),
+            errors: Vec::new(),
+            partial: None,
+        }
+    }
+
+    fn problems(part: &Path, written: Written) -> Vec<String> {
+        let manifest = manifest();
+        let claims = EvidenceClaims {
+            command_id: manifest.command_id,
+            endpoint_id: manifest.endpoint_id,
+            epoch: Epoch(1),
+            sha256: written.sha256,
+            size_bytes: written.size_bytes,
+            manifest_sha256: written.manifest_sha256,
+            finished_at: manifest.finished_at,
+        };
+        verify(File::open(part).unwrap(), &claims).problems
+    }
+
+    fn paths(part: &Path) -> Vec<String> {
+        let bundle = Bundle::open(File::open(part).unwrap()).unwrap();
+        bundle.entries().iter().map(|entry| entry.path.clone()).collect()
+    }
+
+    #[test]
+    fn paths_that_become_the_same_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let part = directory.path().join("part");
+        let mut writer = Writer::create(&part).unwrap();
+        for path in ["a", "/a", "manifest.json", "../a"] {
+            writer.begin(path.as_bytes(), "test", None, DateTime::UNIX_EPOCH).unwrap();
+            writer.write(path.as_bytes()).unwrap();
+            writer.end();
+        }
+        let long = "x".repeat(2000);
+        for _ in 0..2 {
+            writer.begin(long.as_bytes(), "test", None, DateTime::UNIX_EPOCH).unwrap();
+            writer.end();
+        }
+        let written = writer.finish(manifest()).unwrap();
+        assert_eq!(problems(&part, written), Vec::<String>::new());
+        let paths = paths(&part);
+        assert_eq!(paths[..4], ["a", "a~2", "manifest.json~2", ".%2E/a"]);
+        assert_eq!((paths[4].len(), paths[5].len()), (LONGEST_PATH, LONGEST_PATH - 10));
+    }
+
+    #[test]
+    fn a_disk_that_is_full_keeps_the_entries_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = directory.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        mount("tmpfs", &disk, "tmpfs", MountFlags::empty(), c"size=6M").expect("these tests run as root");
+        let part = disk.join("part");
+        let mut random = fastrand::Rng::with_seed(7);
+        let noise: Vec<u8> = (0..700_000).map(|_| random.u8(..)).collect();
+        let mut writer = Writer::create(&part).unwrap();
+        let mut kept = 0;
+        while !writer.is_disk_full() {
+            writer.begin(format!("entry-{kept}").as_bytes(), "test", None, DateTime::UNIX_EPOCH).unwrap();
+            writer.write(&noise).unwrap();
+            writer.end();
+            kept += 1;
+        }
+        let written = writer.finish(manifest());
+        let found = written.map(|written| (problems(&part, written), paths(&part).len()));
+        unmount(&disk, UnmountFlags::DETACH).unwrap();
+        assert!((2..5).contains(&kept), "{kept} entries of 0.7 MB in 2 MB");
+        assert_eq!(found.unwrap(), (Vec::new(), kept + 2));
     }
 }

@@ -1,26 +1,25 @@
 mod judge;
+mod memory;
 mod preview;
+mod put;
 mod watch;
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
-use voltaxe_protocol::{
-    CommandId, ExceptionError, IsolationObservation, ObservedIsolation, check_exceptions,
-};
+use voltaxe_protocol::{CommandId, ExceptionError, IsolationObservation, ObservedIsolation};
 
 pub use watch::Watch;
 
 use super::{
-    apply::{ApplyError, apply},
+    apply::ApplyError,
     device,
     host::HostFiles,
     netlink::Netlink,
-    observe::{Fingerprint, Found, observation},
-    ruleset::{Plan, is_nameable, opening::Openings},
-    state::{Applied, AppliedRules, Ended, EndedBy, Lock},
+    observe::{Found, observation},
+    ruleset::Plan,
+    state::{Applied, AppliedRules, EndedBy},
     terms::Terms,
-    transaction,
 };
 use crate::state_dir::StateDir;
 
@@ -66,9 +65,9 @@ pub enum IsolationError {
 
 /// The sockets and the memory of the isolation thread.
 ///
-/// Our tables carry no owner flag, although Linux 6.9 could keep an owner's tables beyond its death: only the owner's
-/// socket may delete them, so an agent that hangs would hold them against the release ticket. What somebody else
-/// takes away is put back by [`Kernel::watch`].
+/// Our tables carry no owner flag, although Linux 6.9 and newer could keep an owner's tables through `nft flush ruleset`
+/// and beyond its death: while the owner lives nobody else may delete them (EPERM), so an agent that hangs would hold
+/// them against the release ticket. What somebody else takes away is put back by [`Kernel::watch`].
 #[derive(Debug)]
 pub struct Kernel {
     sockets: Option<Sockets>,
@@ -304,245 +303,6 @@ impl Kernel {
         let _lock = self.begin();
         let rules = self.applied.take().and_then(|applied| applied.rules);
         self.remember(generation, rules, now);
-    }
-
-    /// What an isolate on these terms would put in force. `auto_restore_at` and exceptions that are over are refused
-    /// and left out, in this order.
-    fn rules(
-        &self,
-        generation: CommandId,
-        servers: &[SocketAddr],
-        terms: &Terms,
-        now: DateTime<Utc>,
-    ) -> Result<AppliedRules, IsolationError> {
-        if servers.is_empty() {
-            return Err(IsolationError::NoServer);
-        }
-        if let Some(at) = terms.auto_restore_at
-            && at <= now
-        {
-            return Err(IsolationError::Over(at));
-        }
-        let mut terms = terms.clone();
-        // An order may have waited longer than an exception was to last.
-        terms.exceptions.retain(|exception| exception.until.is_none_or(|until| until > now));
-        check_exceptions(&terms.exceptions, now)?;
-        Ok(AppliedRules {
-            generation,
-            servers: Plan::new(generation, servers, &[]).servers,
-            devices: Vec::new(),
-            direct_port: self.direct_port,
-            fingerprint: Fingerprint::default(),
-            not_covered: Vec::new(),
-            openings: Openings {
-                exceptions: terms.exceptions.clone(),
-                resolvers: if terms.allow_dns { self.host.resolvers() } else { Vec::new() },
-                dns_until: None,
-                dhcp: self.host.dhcp(),
-            },
-            terms,
-            contact_by: Some(now + CONTACT_WITHIN),
-            boot_id: self.host.boot_id(),
-            drift: None,
-        })
-    }
-
-    /// Brings the rules into the kernel, for the devices that there are, and fills in what the kernel made of them.
-    fn put(
-        &mut self,
-        rules: &mut AppliedRules,
-        now: DateTime<Utc>,
-    ) -> Result<(Found, Vec<String>), IsolationError> {
-        if rules.openings.dns_until.is_some_and(|until| until <= now) {
-            rules.openings.dns_until = None;
-            rules.openings.resolvers.clear();
-        }
-        rules.boot_id = self.host.boot_id();
-        let (found, devices) = match self.put_once(rules, now) {
-            // A device may have gone between being listed and being named.
-            Err(ApplyError::Refused { .. }) => match self.put_once(rules, now) {
-                Err(ApplyError::Refused { kernel, nft }) if !rules.devices.is_empty() => {
-                    // Linux before 5.16 has no egress hook: the inet table alone still stops all IP traffic.
-                    tracing::warn!(%kernel, %nft, "the rules for devices are refused; isolating without them");
-                    rules.devices = Vec::new();
-                    rules.not_covered.push(format!(
-                        "raw frames are not filtered: the kernel refused egress chains ({kernel})"
-                    ));
-                    (apply(&mut self.sockets()?.netfilter, &rules.plan(now))?, Vec::new())
-                }
-                again => again?,
-            },
-            done => done?,
-        };
-        let differences = found.differences_from_plan(&rules.plan(now), &devices);
-        if !differences.is_empty() {
-            return Err(IsolationError::NotShown(differences.join("; ")));
-        }
-        rules.fingerprint = found.fingerprint();
-        Ok((found, devices))
-    }
-
-    fn put_once(
-        &mut self,
-        rules: &mut AppliedRules,
-        now: DateTime<Utc>,
-    ) -> Result<(Found, Vec<String>), ApplyError> {
-        let sockets = self.sockets().map_err(ApplyError::NoKernel)?;
-        let devices = device::devices(&mut sockets.route).map_err(ApplyError::NoKernel)?;
-        let (nameable, unnameable): (Vec<String>, Vec<String>) =
-            devices.iter().cloned().partition(|name| is_nameable(name));
-        rules.devices = nameable;
-        rules.not_covered = unnameable
-            .iter()
-            .map(|name| format!("raw frames on the device {name:?} are not filtered: nft cannot name it"))
-            .collect();
-        Ok((apply(&mut sockets.netfilter, &rules.plan(now))?, devices))
-    }
-
-    /// Other rules for an isolation that is in force: the state file first, since a crash must not leave a confirmed
-    /// isolation that only the kernel knows of.
-    fn replace(
-        &mut self,
-        newest: CommandId,
-        mut rules: AppliedRules,
-        now: DateTime<Utc>,
-    ) -> Result<IsolationObservation, IsolationError> {
-        let before = self.applied.clone();
-        self.remember(
-            newest,
-            Some(AppliedRules { fingerprint: Fingerprint::default(), ..rules.clone() }),
-            now,
-        );
-        self.write();
-        match self.put(&mut rules, now) {
-            Ok((found, devices)) => {
-                self.remember(newest, Some(rules), now);
-                Ok(self.judge(&found, &devices, now))
-            }
-            Err(error) => {
-                if let (Some(applied), Some(before)) = (&mut self.applied, before) {
-                    applied.rules = before.rules;
-                    self.write();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// The state file first: whatever happens next, nobody puts the rules back.
-    fn end(
-        &mut self,
-        newest: CommandId,
-        by: EndedBy,
-        now: DateTime<Utc>,
-    ) -> Result<IsolationObservation, IsolationError> {
-        if let Some(rules) = self.rules_in_force() {
-            let ended = Ended { generation: rules.generation, by, at: now };
-            self.remember(newest, None, now);
-            if let Some(applied) = &mut self.applied {
-                applied.ended = Some(ended);
-            }
-            self.write();
-        } else {
-            let in_kernel = self.look()?.0.generation();
-            self.remember(newest, None, now);
-            if let (Some(applied), Some(generation)) = (&mut self.applied, in_kernel) {
-                applied.ended = Some(Ended { generation, by, at: now });
-                self.write();
-            }
-        }
-        self.remove_tables()?;
-        Ok(observation(ObservedIsolation::NotIsolated, None, &[], now))
-    }
-
-    fn remove_tables(&mut self) -> Result<(), IsolationError> {
-        let netfilter = &mut self.sockets()?.netfilter;
-        let found = Found::read(netfilter)?;
-        netfilter
-            .batch(&transaction::delete(found.existing()))
-            .map_err(|error| IsolationError::NotApplied(error.to_string()))?;
-        if !Found::read(netfilter)?.is_nothing() {
-            return Err(IsolationError::NotShown("our tables are still there".to_owned()));
-        }
-        Ok(())
-    }
-
-    fn rules_in_force(&self) -> Option<&AppliedRules> {
-        self.applied.as_ref()?.rules.as_ref()
-    }
-
-    fn in_force(&self, generation: CommandId) -> Result<&AppliedRules, IsolationError> {
-        match self.rules_in_force() {
-            Some(rules) if rules.generation == generation => Ok(rules),
-            Some(rules) => {
-                Err(IsolationError::OtherGeneration { asked_for: generation, in_force: rules.generation })
-            }
-            None => match self.applied.as_ref().and_then(|applied| applied.ended) {
-                Some(ended) if ended.generation == generation => {
-                    Err(IsolationError::Ended { generation, by: ended.by })
-                }
-                _ => Err(IsolationError::NotIsolated),
-            },
-        }
-    }
-
-    fn ended_for_good(&self, generation: CommandId) -> Option<Ended> {
-        self.applied.as_ref()?.ended.filter(|ended| ended.generation == generation && ended.by.is_final())
-    }
-
-    /// What is done for an isolation later does not make its order the newest one again.
-    fn newest(&self, generation: CommandId) -> CommandId {
-        self.applied.as_ref().map_or(generation, |applied| applied.generation)
-    }
-
-    fn remember(&mut self, generation: CommandId, rules: Option<AppliedRules>, now: DateTime<Utc>) {
-        let before = self.applied.take();
-        self.applied = Some(Applied {
-            generation,
-            rules,
-            at: now,
-            revision: before.as_ref().map_or(0, |applied| applied.revision),
-            ended: before.and_then(|applied| applied.ended),
-        });
-        self.is_saved = false;
-    }
-
-    fn write(&mut self) {
-        let Some(applied) = &mut self.applied else { return };
-        applied.revision += 1;
-        match applied.write(&self.state) {
-            Ok(()) => self.is_saved = true,
-            Err(error) => {
-                self.is_saved = false;
-                tracing::warn!(%error, "the isolation's state file cannot be written; the journal has it");
-            }
-        }
-    }
-
-    /// Takes the lock and what another process wrote meanwhile.
-    fn begin(&mut self) -> Lock {
-        let lock = Lock::take(&self.state);
-        let written = match Applied::read(&self.state) {
-            Ok(written) => written,
-            Err(error) => {
-                tracing::warn!(%error, "isolation.json cannot be read; what is in memory counts");
-                None
-            }
-        };
-        let known = self.applied.as_ref().map_or(0, |applied| applied.revision);
-        let Some(written) = written.filter(|written| written.revision > known) else { return lock };
-        let is_release_of_ours = match (self.rules_in_force(), written.ended) {
-            (Some(rules), Some(ended)) => rules.generation == ended.generation && written.rules.is_none(),
-            _ => false,
-        };
-        match &mut self.applied {
-            Some(ours) if !self.is_saved && !is_release_of_ours => ours.revision = written.revision,
-            _ => {
-                self.applied = Some(written);
-                self.is_saved = true;
-            }
-        }
-        lock
     }
 
     fn look(&mut self) -> io::Result<(Found, Vec<String>)> {

@@ -22,6 +22,9 @@ use crate::{
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Longer than the server waits for a piece of evidence: it says then that the piece is too large for the line.
+const PIECE_WITHIN: Duration = Duration::from_secs(40);
+pub(super) const JSON: &str = "application/json";
 
 /// Requests to the one server.
 #[derive(Clone, Debug)]
@@ -122,6 +125,34 @@ impl HttpClient {
         body: Vec<u8>,
         answer_within: Duration,
     ) -> Result<Vec<u8>, RequestFailure> {
+        answer(self.send_signed(identity, method, url, body, JSON, answer_within).await?).await
+    }
+
+    /// The answer's status and body, whatever the status is.
+    pub(super) async fn exchange(
+        &self,
+        identity: &Identity,
+        method: Method,
+        path_and_query: &str,
+        body: Vec<u8>,
+        content_type: &'static str,
+    ) -> Result<(u16, Vec<u8>), RequestFailure> {
+        let (path, query) = path_and_query.split_once('?').unzip();
+        let mut url = self.address.url().join(path.unwrap_or(path_and_query));
+        url.set_query(query);
+        let response = self.send_signed(identity, method, url, body, content_type, PIECE_WITHIN).await?;
+        Ok((response.status().as_u16(), read(response).await?))
+    }
+
+    async fn send_signed(
+        &self,
+        identity: &Identity,
+        method: Method,
+        url: url::Url,
+        body: Vec<u8>,
+        content_type: &'static str,
+        answer_within: Duration,
+    ) -> Result<Response, RequestFailure> {
         let authority = self.address.url().authority();
         let query = format!("?{}", url.query().unwrap_or_default());
         let parts = RequestParts {
@@ -133,10 +164,9 @@ impl HttpClient {
         };
         let endpoint = identity.grant.endpoint_id.clone();
         let headers = sign_request(parts, &body, endpoint, &identity.key, clock::wall().timestamp());
-        let response = self
-            .client
+        self.client
             .request(method, url)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
             .header("content-digest", headers.content_digest)
             .header("signature-input", headers.signature_input)
             .header("signature", headers.signature)
@@ -144,8 +174,7 @@ impl HttpClient {
             .body(body)
             .send()
             .await
-            .map_err(unavailable)?;
-        answer(response).await
+            .map_err(unavailable)
     }
 }
 

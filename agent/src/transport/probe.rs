@@ -21,6 +21,11 @@ pub async fn probe(
     let http = http.fresh().map_err(unavailable)?;
     let mut url = http.address().url().join("/agent/probe");
     url.query_pairs_mut().append_pair("nonce", nonce);
-    let body = http.signed(identity, Method::GET, url, Vec::new(), ANSWER_WITHIN).await?;
-    parse(&body)
+    match http.signed(identity, Method::GET, url, Vec::new(), ANSWER_WITHIN).await {
+        Ok(body) => parse(&body),
+        Err(RequestFailure::NotAccepted(why)) if why.contains("HTTP status 404") => {
+            Err(RequestFailure::NotAccepted(format!("{why}; a server without probes is too old: update it")))
+        }
+        Err(failure) => Err(failure),
+    }
 }

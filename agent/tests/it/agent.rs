@@ -25,6 +25,8 @@ pub(crate) struct Host<'a> {
     executor: Option<Child>,
     /// Two processes instead of one.
     is_split: bool,
+    /// On a disk of its own.
+    is_mounted: bool,
 }
 
 /// What the network process of a split agent runs as: nobody else's on the machine.
@@ -40,8 +42,16 @@ impl<'a> Host<'a> {
     fn bare(world: &'a World) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let api_url = format!("http://{}:{PORT}", SERVER[0]);
-        let host = Self { world, directory, api_url, running: None, executor: None, is_split: false };
-        fs::write(host.path("machine-id"), "0123456789abcdef0123456789abcdef\n").unwrap();
+        let host = Self {
+            world,
+            directory,
+            api_url,
+            running: None,
+            executor: None,
+            is_split: false,
+            is_mounted: false,
+        };
+        host.write_machine_id();
         host
     }
 
@@ -55,7 +65,39 @@ impl<'a> Host<'a> {
 
     /// A host that is enrolled, whose agent is two processes: the executor runs already.
     pub(crate) fn split(world: &'a World, gateway: &Gateway) -> Self {
-        let mut host = Self::bare(world);
+        Self::bare(world).split_for(gateway)
+    }
+
+    /// The same, with room for bundles, however full this machine's disk is.
+    pub(crate) fn split_with_room(world: &'a World, gateway: &Gateway) -> Self {
+        Self::bare(world).with_room().split_for(gateway)
+    }
+
+    pub(crate) fn enrolled_with_room(world: &'a World, gateway: &Gateway) -> Self {
+        let host = Self::bare(world).with_room();
+        host.configure("");
+        let output = host.enroll(&gateway.enrol_string(), &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        host
+    }
+
+    fn with_room(mut self) -> Self {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2g", "tmpfs"])
+            .arg(self.directory.path())
+            .status();
+        assert!(mounted.unwrap().success());
+        self.is_mounted = true;
+        self.write_machine_id();
+        self
+    }
+
+    fn write_machine_id(&self) {
+        fs::write(self.path("machine-id"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    }
+
+    fn split_for(mut self, gateway: &Gateway) -> Self {
+        let host = &mut self;
         host.is_split = true;
         // The network process' user has to pass.
         fs::set_permissions(host.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -63,7 +105,7 @@ impl<'a> Host<'a> {
         let output = host.enroll(&gateway.enrol_string(), &[]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         host.start_executor();
-        host
+        self
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -230,8 +272,12 @@ impl Drop for Host<'_> {
             let _ = child.kill();
             let _ = child.wait();
         }
+        let log = if std::thread::panicking() { self.log() } else { String::new() };
+        if self.is_mounted {
+            let _ = Command::new("umount").arg(self.directory.path()).status();
+        }
         if std::thread::panicking() {
-            eprintln!("--- the agent's log ---\n{}", self.log());
+            eprintln!("--- the agent's log ---\n{log}");
         }
     }
 }

@@ -1,16 +1,15 @@
 //! The executor as a process of its own: it acts on what the server signed, whatever the network process says.
 
+mod intruder;
+mod notices;
+
 use std::{
     io::{Read as _, Write as _},
-    os::unix::{
-        fs::{MetadataExt as _, PermissionsExt as _},
-        net::UnixStream,
-    },
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     process::{Command as Program, Stdio},
-    time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 use voltaxe_protocol::{
     Cancellation, Command, CommandId, CommandOrder, EndpointId, Envelope, Epoch, Keypair, KillProcess,
     ListProcesses, PayloadType, ProbeClaims, ProcessTarget,
@@ -20,84 +19,10 @@ use voltaxe_sentinel::{clock, executor::MAX_FRAME_BYTES};
 use crate::{
     agent::{Host, USER},
     gateway::{Gateway, check, isolate, restore},
-    net::{OUTSIDE, PORT, SERVER, World, eventually},
+    net::{OUTSIDE, SERVER, World, eventually},
 };
-
-/// A network process that somebody took over: it may say anything.
-struct Intruder(UnixStream);
-
-impl Intruder {
-    /// As the agent's user.
-    fn at(host: &Host<'_>) -> Self {
-        eventually("the executor takes the connection", || {
-            let mut intruder = Self(connect_as(host, USER)?);
-            (intruder.hear()?["done"] == "hello").then_some(intruder)
-        })
-    }
-
-    fn say(&mut self, task: &Value) {
-        let body = serde_json::to_vec(task).unwrap();
-        let head = u32::try_from(body.len()).unwrap().to_be_bytes();
-        // An executor that hung up may not read it.
-        let _ = self.0.write_all(&[&head[..], &body].concat());
-    }
-
-    /// `None` when the executor hung up.
-    fn hear(&mut self) -> Option<Value> {
-        let mut head = [0; 4];
-        self.0.read_exact(&mut head).ok()?;
-        let mut body = vec![0; u32::from_be_bytes(head) as usize];
-        self.0.read_exact(&mut body).ok()?;
-        serde_json::from_slice(&body).ok()
-    }
-
-    fn ask(&mut self, task: &Value) -> Option<Value> {
-        self.say(task);
-        loop {
-            let done = self.hear()?;
-            if done["done"] != "changed" && done["done"] != "progress" {
-                return Some(done);
-            }
-        }
-    }
-
-    fn run(&mut self, id: i64, envelope: &Envelope) -> Value {
-        let servers = [format!("{}:{PORT}", SERVER[0])];
-        self.ask(&json!({"task": "run", "id": id, "envelope": envelope, "servers": servers}))
-            .expect("an answer")
-    }
-
-    fn refusal(&mut self, id: i64, envelope: &Envelope) -> String {
-        let done = self.run(id, envelope);
-        assert_eq!((&done["done"], &done["id"]), (&json!("outcome"), &json!(id)), "{done}");
-        done["outcome"]["data"]["refused"].as_str().unwrap_or_else(|| panic!("{done}")).to_owned()
-    }
-}
-
-/// A thread of its own takes the user's identity: the kernel notes it at the connection.
-fn connect_as(host: &Host<'_>, user: u32) -> Option<UnixStream> {
-    let socket = host.socket();
-    let connected = std::thread::scope(|scope| {
-        scope
-            .spawn(move || {
-                let id = rustix::process::Uid::from_raw(user);
-                // Of this thread alone.
-                rustix::thread::set_thread_res_gid(
-                    rustix::process::Gid::from_raw(user),
-                    rustix::process::Gid::from_raw(user),
-                    rustix::process::Gid::from_raw(user),
-                )
-                .unwrap();
-                rustix::thread::set_thread_res_uid(id, id, id).unwrap();
-                UnixStream::connect(socket)
-            })
-            .join()
-            .unwrap()
-    });
-    let stream = connected.ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    Some(stream)
-}
+use intruder::{Intruder, connect_as};
+use notices::Notices;
 
 fn sealed(order: &CommandOrder, key: &Keypair) -> Envelope {
     Envelope::seal(PayloadType::Command, order, key)
@@ -436,38 +361,6 @@ fn both_processes_tell_systemd_how_they_are() {
     to_agent.say(&["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
     host.stop();
     to_agent.say(&["STOPPING=1"]);
-}
-
-/// What systemd hears.
-struct Notices(std::os::unix::net::UnixDatagram, String);
-
-impl Notices {
-    fn new(host: &Host<'_>, name: &str) -> Self {
-        let path = host.path(&format!("notify-{name}"));
-        let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
-        Self(socket, path.to_str().unwrap().to_owned())
-    }
-
-    fn environment(&self) -> [(&'static str, String); 2] {
-        [("NOTIFY_SOCKET", self.1.clone()), ("WATCHDOG_USEC", "300000".to_owned())]
-    }
-
-    /// In this order, with signs of life in between.
-    fn say(&mut self, expected: &[&str]) {
-        for expected in expected {
-            loop {
-                let mut message = [0; 64];
-                let length = self.0.recv(&mut message).unwrap_or_else(|_| panic!("no {expected}"));
-                let said = std::str::from_utf8(&message[..length]).unwrap();
-                if said == *expected {
-                    break;
-                }
-                assert_eq!(said, "WATCHDOG=1");
-            }
-        }
-    }
 }
 
 fn frame(body: &[u8]) -> Vec<u8> {

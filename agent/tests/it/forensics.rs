@@ -33,14 +33,35 @@ const STANDARD: ForensicsProfile = ForensicsProfile::Standard;
 const FULL: ForensicsProfile = ForensicsProfile::Full;
 const ID: CommandId = CommandId(7);
 
-/// Where a test collects into, and a tree of files to collect from.
+/// Where a test collects into, and a tree of files to collect from: on a disk of its own, so that nothing depends on how
+/// full this machine's is.
 pub(crate) struct Ground {
+    _disk: Tmpfs,
     directory: tempfile::TempDir,
+}
+
+/// A file system of its own; unmounted when dropped.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(point: &Path, size: &str) -> Self {
+        fs::create_dir_all(point).unwrap();
+        let options = std::ffi::CString::new(format!("size={size}")).unwrap();
+        mount("tmpfs", point, "tmpfs", MountFlags::empty(), options.as_c_str()).unwrap();
+        Self(point.to_owned())
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
 }
 
 impl Ground {
     pub(crate) fn new() -> Self {
-        let ground = Self { directory: tempfile::tempdir().unwrap() };
+        let directory = tempfile::tempdir().unwrap();
+        let ground = Self { _disk: Tmpfs::mount(directory.path(), "2G"), directory };
         ground
             .file("etc/passwd", b"root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/sh\n");
         ground.file("etc/shadow", b"root:$6$verysecret:19000:::::::\nalice:!:19000:::::::\n");
@@ -381,24 +402,6 @@ fn a_bundle_never_is_larger_than_its_limit() {
     assert!(cron.len() > 20 && cron.len() < 200, "{}", cron.len());
 }
 
-/// A file system of its own; unmounted when dropped.
-struct Tmpfs<'a>(&'a Path);
-
-impl<'a> Tmpfs<'a> {
-    fn mount(point: &'a Path, size: &str) -> Self {
-        fs::create_dir_all(point).unwrap();
-        let options = std::ffi::CString::new(format!("size={size}")).unwrap();
-        mount("tmpfs", point, "tmpfs", MountFlags::empty(), options.as_c_str()).unwrap();
-        Self(point)
-    }
-}
-
-impl Drop for Tmpfs<'_> {
-    fn drop(&mut self) {
-        let _ = unmount(self.0, UnmountFlags::DETACH);
-    }
-}
-
 #[test]
 fn a_disk_that_is_too_small_is_not_filled() {
     let ground = Ground::new();
@@ -471,9 +474,9 @@ fn start_child(ground: &Ground) -> Started {
     Started(child.unwrap())
 }
 
-/// How many lines of steps the child tells until it ends, or is killed after `most` of them.
+/// How many lines of steps the child tells until it ends, or until `most` of them.
 fn steps(child: &mut Started, most: usize) -> usize {
-    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(child.0.stdout.as_mut().unwrap()).lines();
     let steps = lines.map_while(Result::ok).filter(|line| line.starts_with("step "));
     steps.take(most).count()
 }
@@ -483,7 +486,7 @@ fn killed_at_random_points_it_ends_complete() {
     let chaos = Chaos::new("forensics-kills");
     let mut random = fastrand::Rng::with_seed(chaos.seed);
     let ground = Ground::new();
-    ground.file("var/log/syslog", &noise(8 * 1024 * 1024));
+    ground.file("var/log/syslog", &noise(2 * 1024 * 1024));
     let all = steps(&mut start_child(&ground), usize::MAX);
     assert!(all > 20, "{all} steps");
     let (mut unfinished, rounds) = (0, size(20, 200));
@@ -545,8 +548,8 @@ fn each_flipped_byte_of_a_real_bundle_is_named() {
 
 #[test]
 fn this_very_host_is_collected() {
-    let directory = tempfile::tempdir().unwrap();
-    let evidence = directory.path().join("evidence");
+    let ground = Ground::new();
+    let evidence = ground.evidence();
     let limits = EvidenceLimits { max_seconds: 20, cpu_percent: 100, ..EvidenceLimits::default() };
     let cancelled = AtomicBool::new(false);
     let job = job(&evidence, QUICK, limits);

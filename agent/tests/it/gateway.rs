@@ -26,8 +26,10 @@ use voltaxe_protocol::{
 use voltaxe_sentinel::clock;
 
 use crate::net::{PORT, SERVER, World, enter, eventually};
+use evidence::{NO_ANSWER, Shelf};
 use http::Request;
 
+pub(crate) mod evidence;
 mod http;
 
 /// 256 bits of base64url.
@@ -59,10 +61,13 @@ pub(crate) struct State {
     pub(crate) deaf: bool,
     /// The fingerprint that enrol strings pin, if another than ours.
     pub(crate) answers_with_wrong_nonce: bool,
+    /// How far commands said they are, in bytes.
+    pub(crate) progress: Vec<(CommandId, u64)>,
     pub(crate) probes: usize,
     pub(crate) answers_probes: Answers,
     /// What a probe's answer says about where the server is.
     pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) shelf: Shelf,
     to_agent: Option<mpsc::UnboundedSender<ServerFrame>>,
 }
 
@@ -106,9 +111,11 @@ impl Gateway {
             refuse_stream: None,
             deaf: false,
             answers_with_wrong_nonce: false,
+            progress: Vec::new(),
             probes: 0,
             answers_probes: Answers::Signed,
             addresses: Vec::new(),
+            shelf: Shelf::default(),
             to_agent: None,
         };
         let namespace = world.name("srv");
@@ -313,6 +320,9 @@ async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>) -> Option<(
         sleep(Duration::from_millis(5)).await;
     }
     let (status, body) = request.answer(&mut state.lock().unwrap());
+    if status == NO_ANSWER {
+        return None;
+    }
     let reply = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
@@ -377,7 +387,7 @@ fn take(frame: AgentFrame, state: &mut State, to_agent: &mpsc::UnboundedSender<S
     match frame {
         AgentFrame::Receipt { command_id, attempt } => state.receipts.push((command_id, attempt)),
         AgentFrame::Started { command_id } => state.started.push(command_id),
-        AgentFrame::Progress { .. } => {}
+        AgentFrame::Progress { command_id, bytes, .. } => state.progress.push((command_id, bytes)),
         AgentFrame::Result(result) => {
             if !state.deaf {
                 let _ = to_agent.send(ServerFrame::ResultRecorded { command_id: result.command_id });

@@ -4,13 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "in a test's helpers, too, a failure is a failed test")]
 
 mod agent;
+mod bare;
 mod cancelling;
 #[path = "../../src/chaos.rs"]
 mod chaos;
 mod cli;
+mod collecting;
 mod delivery;
 mod direct;
 mod documentation;
+mod drift;
 mod evidence;
 mod executor;
 mod forensics;

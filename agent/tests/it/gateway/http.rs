@@ -88,6 +88,14 @@ impl Request {
                 state.telemetry.push((serde_json::from_slice(&self.body).unwrap(), "post"));
                 recorded()
             }
+            ("POST", "/evidence") => {
+                let key = state.agent_key.clone().expect("an agent has enrolled");
+                state.shelf.offer(&self.body, &key)
+            }
+            ("PUT", path) if path.starts_with("/evidence/") => {
+                state.shelf.piece(self.target.trim_start_matches("/evidence/"), &self.body)
+            }
+            ("GET", path) if path.starts_with("/evidence/") => state.shelf.state(),
             other => panic!("unexpected request {other:?}"),
         }
     }
@@ -155,6 +163,6 @@ fn probe(nonce: &str, state: &mut State) -> (u16, String) {
     (200, serde_json::to_string(&ProbeAnswer { answer }).unwrap())
 }
 
-fn problem(status: u16, word: &str) -> (u16, String) {
+pub(super) fn problem(status: u16, word: &str) -> (u16, String) {
     (status, serde_json::to_string(&Problem::new(status, word, "Refused by the test")).unwrap())
 }

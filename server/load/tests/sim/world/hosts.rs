@@ -101,7 +101,7 @@ impl World {
                 self.hosts[host].disk.replace(records);
                 self.wake_disk(host);
             }
-            Effect::Run { id, action } => {
+            Effect::Run { id, action, .. } => {
                 self.note(format_args!("host {host} runs {id}, {}", action.kind()));
                 match self.queue.look(|tables| tables.command(id)) {
                     Some(record) => self.history.queued(queued(&record)),
@@ -122,6 +122,13 @@ impl World {
                     Happening::Host { host, boot, what: ToHost::Done { id, success } },
                 );
             }
+            // The simulated kernel is never on probation and its actions have no middle: the agent tests its lifeline itself.
+            Effect::Interrupt { .. }
+            | Effect::Probe { .. }
+            | Effect::Challenge
+            | Effect::Confirm { .. }
+            | Effect::RollBack { .. }
+            | Effect::Search => {}
             Effect::ConnectStream => {
                 self.after_up_to(CONNECTING_TAKES, Happening::Host { host, boot, what: ToHost::Connects });
             }
