@@ -18,12 +18,12 @@ use tower_http::{
 use voltaxe_orchestrator::authority::Action;
 
 use crate::{
-    gateway::{enroll::enroll, poll::poll, report, stream::stream},
+    gateway::{enroll::enroll, poll::poll, probe::probe, report, stream::stream},
     limits,
     problem::ApiError,
     state::AppState,
     web::{
-        api::{self, batches, commands, limits as rate_limits, schedules},
+        api::{self, batches, commands, endpoints, limits as rate_limits, schedules},
         events, headers, health, pages, request_log, same_origin,
         session::{self, SignedIn},
     },
@@ -58,6 +58,7 @@ pub fn gateway_routes() -> Vec<Route> {
         route(Method::GET, "/readyz", Public, get(health::readyz)),
         route(Method::POST, "/agent/enroll", EnrolmentToken, post(enroll)),
         route(Method::GET, "/agent/stream", Agent, get(stream)),
+        route(Method::GET, "/agent/probe", Agent, get(probe)),
         route(Method::GET, "/command/poll", Agent, get(poll)),
         route(Method::POST, "/command/receipt", Agent, post(report::receipt)),
         route(Method::POST, "/command/result", Agent, post(report::result)),
@@ -82,6 +83,12 @@ pub fn console_routes() -> Vec<Route> {
             "/api/commands/{id}/cancel",
             Operator(Action::CancelCommand),
             post(commands::cancel),
+        ),
+        route(
+            Method::POST,
+            "/api/endpoints/{id}/release-ticket",
+            Operator(Action::ReleaseTicket),
+            post(endpoints::release_ticket),
         ),
         route(Method::POST, "/api/batches", Operator(Action::CheckAgent), post(batches::create)),
         route(Method::GET, "/api/batches", Operator(Action::View), get(batches::list)),

@@ -62,7 +62,7 @@ pub async fn create_batch(
     release_after_seconds: Option<i64>,
     idempotency_key: String,
 ) -> Result<String, ApiError> {
-    use voltaxe_orchestrator::strike::{BatchRequest, Options};
+    use voltaxe_orchestrator::strike::BatchRequest;
 
     use super::{
         caller::{Caller, answer},
@@ -73,11 +73,11 @@ pub async fn create_batch(
         async {
             let caller = Caller::expect()?;
             let request = BatchRequest {
-                order: order.into(),
+                command: super::orders::ssr::command(order, release_after_seconds)?,
                 hostnames: Vec::new(),
                 endpoint_ids: parse::endpoint_ids(endpoint_ids)?,
                 reason,
-                options: Options { expires_at: None, auto_restore_after_seconds: release_after_seconds },
+                expires_at: None,
                 idempotency_key: Some(parse::key(&idempotency_key)?),
             };
             let batch = caller.strike.create_batch(caller.operator()?, request, caller.now).await?;

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use super::Rpc;
 use crate::{
     error::ApiError,
-    model::{Accepted, Command},
+    model::{Accepted, Command, Order},
 };
 
 /// `idempotency_key`: a UUID made when the dialog opened, so that a second click is the same command.
@@ -15,10 +15,8 @@ pub async fn isolate(
     release_after_seconds: Option<i64>,
     idempotency_key: String,
 ) -> Result<Accepted, ApiError> {
-    use voltaxe_orchestrator::strike::Order;
-
-    let request = ssr::request(&endpoint_id, reason, release_after_seconds, &idempotency_key);
-    ssr::order(Order::Isolate, request).await
+    let command = ssr::command(Order::Isolate, release_after_seconds);
+    ssr::order(command, ssr::request(&endpoint_id, reason, &idempotency_key)).await
 }
 
 /// As [`isolate`].
@@ -28,9 +26,7 @@ pub async fn restore(
     reason: String,
     idempotency_key: String,
 ) -> Result<Accepted, ApiError> {
-    use voltaxe_orchestrator::strike::Order;
-
-    ssr::order(Order::Restore, ssr::request(&endpoint_id, reason, None, &idempotency_key)).await
+    ssr::order(Ok(Order::Restore.into()), ssr::request(&endpoint_id, reason, &idempotency_key)).await
 }
 
 /// Has the agent report, which shows that commands arrive. As [`isolate`].
@@ -40,9 +36,7 @@ pub async fn check_agent(
     reason: String,
     idempotency_key: String,
 ) -> Result<Accepted, ApiError> {
-    use voltaxe_orchestrator::strike::Order;
-
-    ssr::order(Order::AgentCheck, ssr::request(&endpoint_id, reason, None, &idempotency_key)).await
+    ssr::order(Ok(Order::Check.into()), ssr::request(&endpoint_id, reason, &idempotency_key)).await
 }
 
 /// Takes a command back: for certain when no host can have it, else by asking the host.
@@ -62,38 +56,51 @@ pub async fn cancel_command(command_id: i64) -> Result<Command, ApiError> {
 }
 
 #[cfg(feature = "ssr")]
-mod ssr {
-    use voltaxe_orchestrator::strike::{Options, Order, Request, Target};
+pub(super) mod ssr {
+    use voltaxe_orchestrator::strike::{Request, Target};
+    use voltaxe_protocol::Command;
 
     use super::{
         super::{
             caller::{Caller, answer},
             parse,
         },
-        Accepted, ApiError,
+        Accepted, ApiError, Order,
     };
 
-    pub async fn order(order: Order, request: Result<Request, ApiError>) -> Result<Accepted, ApiError> {
+    pub async fn order(
+        command: Result<Command, ApiError>,
+        request: Result<Request, ApiError>,
+    ) -> Result<Accepted, ApiError> {
         answer(
             async {
                 let caller = Caller::expect()?;
-                Ok(caller.strike.order(caller.operator()?, order, request?, caller.now).await?.into())
+                Ok(caller.strike.order(caller.operator()?, command?, request?, caller.now).await?.into())
             }
             .await,
         )
     }
 
-    pub fn request(
-        endpoint_id: &str,
-        reason: String,
-        auto_restore_after_seconds: Option<i64>,
-        idempotency_key: &str,
-    ) -> Result<Request, ApiError> {
+    pub fn request(endpoint_id: &str, reason: String, idempotency_key: &str) -> Result<Request, ApiError> {
         Ok(Request {
             target: Target::Endpoint(endpoint_id.parse().map_err(|_| ApiError::NotFound)?),
             reason,
-            options: Options { expires_at: None, auto_restore_after_seconds },
+            expires_at: None,
             idempotency_key: Some(parse::key(idempotency_key)?),
         })
+    }
+
+    pub fn command(order: Order, release_after_seconds: Option<i64>) -> Result<Command, ApiError> {
+        let mut command = order.into();
+        if let Some(seconds) = release_after_seconds {
+            let field = "auto_restore_after_seconds";
+            let Command::NetworkIsolate(isolate) = &mut command else {
+                return Err(parse::invalid(field, "goes with an isolation only"));
+            };
+            let seconds = u32::try_from(seconds);
+            isolate.auto_restore_after_seconds =
+                Some(seconds.map_err(|_| parse::invalid(field, "must be a number of seconds"))?);
+        }
+        Ok(command)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::broadcast;
 
-use crate::model::{CommandRecord, EndpointView};
+use crate::model::{CommandRecord, DriftNote, EndpointView, ProgressNote};
 
 /// How many events a watcher may be behind and still resume; a page that was away longer loads anew.
 const KEPT: usize = 4096;
@@ -33,7 +33,10 @@ pub struct Event {
 pub enum Change {
     /// The endpoint as it is now; new endpoints come this way too.
     Endpoint(Arc<EndpointView>),
+    /// Without its result's `data`.
     Command(Arc<CommandRecord>),
+    Drift(Arc<DriftNote>),
+    Progress(Arc<ProgressNote>),
 }
 
 /// The bus. Cheap to clone.

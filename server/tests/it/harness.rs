@@ -14,7 +14,7 @@ use voltaxe_orchestrator::{Strike, StrikeConfig, authority::Role, operators::Ope
 use voltaxe_protocol::{EnrolString, Keypair};
 use voltaxe_server::{
     clock,
-    gateway::call,
+    gateway::{call, probe::ArrivedAt},
     routes,
     state::{AppState, Places},
 };
@@ -100,7 +100,8 @@ impl TestServer {
             shutdown: shutdown.clone(),
         };
         let handle = Handle::new();
-        let service = routes::everything(&state).into_make_service_with_connect_info::<SocketAddr>();
+        let router = routes::everything(&state).layer(axum::Extension(ArrivedAt(address)));
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
         tokio::spawn(server.serve(service));
         let telling = strike.clone();
