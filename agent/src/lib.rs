@@ -12,6 +12,7 @@ pub mod core;
 pub mod event_loop;
 #[cfg(debug_assertions)]
 mod fault;
+pub mod forensics;
 pub mod identity;
 pub mod isolation;
 pub mod journal;

@@ -2,6 +2,7 @@
 
 mod address;
 mod direct;
+pub mod evidence;
 mod http;
 mod stream;
 mod tls;

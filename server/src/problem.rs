@@ -67,6 +67,18 @@ impl ApiError {
             .source(source)
     }
 
+    /// The evidence store, or the disk that uploads are on.
+    #[must_use]
+    pub fn storage(source: Box<dyn Error + Send + Sync>) -> Self {
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "evidence-store-unavailable",
+            "The evidence store is not available",
+        );
+        problem.source = Some(source);
+        problem.detail("Nothing was changed. The server's log says why; try again later.").retry_after(10)
+    }
+
     #[must_use]
     pub fn signed_out() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "signed-out", "Not signed in")
@@ -154,6 +166,7 @@ impl From<StrikeError> for ApiError {
                     .detail(detail)
             }
             StrikeError::Unavailable(source) => Self::unavailable(source),
+            StrikeError::Storage(source) => Self::storage(source),
             StrikeError::Internal(source) => Self::internal(source),
         }
     }

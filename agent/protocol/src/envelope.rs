@@ -31,6 +31,7 @@ pub enum PayloadType {
     Probe,
     Release,
     Evidence,
+    Custody,
 }
 
 impl PayloadType {
@@ -46,6 +47,7 @@ impl PayloadType {
             Self::Probe => "application/vnd.voltaxe.probe+json",
             Self::Release => "application/vnd.voltaxe.release+json",
             Self::Evidence => "application/vnd.voltaxe.evidence+json",
+            Self::Custody => "application/vnd.voltaxe.custody+json",
         }
     }
 }

@@ -7,6 +7,8 @@
 mod command;
 mod enrolment;
 mod envelope;
+#[cfg(feature = "evidence")]
+pub mod evidence;
 mod http_api;
 mod ids;
 mod problem;

@@ -98,6 +98,9 @@ actions! {
     CollectForensics => Responder,
     /// A ticket that ends an isolation at the host's own console.
     ReleaseTicket => Admin,
+    /// What was collected from a host: its list, its files, its custody.
+    ViewEvidence => Responder,
+    DownloadEvidence => Responder,
     ManageRateLimits => Admin,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,

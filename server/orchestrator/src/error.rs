@@ -26,6 +26,9 @@ pub enum StrikeError {
     /// The database is away; nothing was changed. Try again shortly.
     #[error("the database is not available; nothing was changed")]
     Unavailable(#[source] voltaxe_store::StoreError),
+    /// The evidence store is away or has lost something: nothing was changed. The source says what to look at.
+    #[error("the evidence store cannot be used right now")]
+    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("an internal error")]
     Internal(#[source] voltaxe_store::StoreError),
 }
@@ -33,5 +36,11 @@ pub enum StrikeError {
 impl From<voltaxe_store::StoreError> for StrikeError {
     fn from(error: voltaxe_store::StoreError) -> Self {
         if error.is_unavailable() { Self::Unavailable(error) } else { Self::Internal(error) }
+    }
+}
+
+impl From<crate::evidence::ObjectError> for StrikeError {
+    fn from(error: crate::evidence::ObjectError) -> Self {
+        Self::Storage(Box::new(error))
     }
 }

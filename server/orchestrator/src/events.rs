@@ -11,7 +11,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::broadcast;
 
-use crate::model::{CommandRecord, DriftNote, EndpointView, ProgressNote};
+use crate::{
+    evidence::EvidenceProgress,
+    model::{CommandRecord, DriftNote, EndpointView, ProgressNote},
+};
 
 /// How many events a watcher may be behind and still resume; a page that was away longer loads anew.
 const KEPT: usize = 4096;
@@ -37,6 +40,7 @@ pub enum Change {
     Command(Arc<CommandRecord>),
     Drift(Arc<DriftNote>),
     Progress(Arc<ProgressNote>),
+    Evidence(Arc<EvidenceProgress>),
 }
 
 /// The bus. Cheap to clone.

@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod enrolment;
 mod error;
 pub mod events;
+pub mod evidence;
 mod hints;
 pub mod meters;
 pub mod model;

@@ -7,9 +7,11 @@ use serde::Serialize;
 use voltaxe_protocol::{CommandId, CommandState, Drift, EndpointId};
 pub use voltaxe_store::model::{
     BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus,
-    EnrolmentTokenRecord, IsolationDirection, IsolationTerms, ObservedRecord, RateLimit, ScheduleId,
-    ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
+    EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, IsolationDirection, IsolationTerms, ObservedRecord,
+    RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
 };
+
+pub use voltaxe_store::EvidenceFilter;
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,8 +30,10 @@ pub use self::upkeep::Retention;
 pub use crate::delivery::{Caller, ResultOutcome};
 pub use crate::registry::StreamHandle;
 use crate::{
+    StrikeError,
     delivery::{Delivery, DeliveryConfig, Gatherer},
     events::{Change, Events},
+    evidence::{Evidence, EvidenceConfig},
     meters::{Commit, Meters},
     model::DriftNote,
 };
@@ -45,6 +47,8 @@ pub struct StrikeConfig {
     pub command_lifetime: TimeDelta,
     pub delivery: DeliveryConfig,
     pub enrolment_token_lifetime: TimeDelta,
+    /// `None`: no evidence is taken or shown, as where only the database is looked after.
+    pub evidence: Option<EvidenceConfig>,
     pub telemetry_interval_seconds: u32,
     /// Where agents reach the server, now and soon: isolated hosts keep these open.
     pub announce: Vec<SocketAddr>,
@@ -57,6 +61,7 @@ impl Default for StrikeConfig {
             command_lifetime: TimeDelta::days(7),
             delivery: DeliveryConfig::default(),
             enrolment_token_lifetime: TimeDelta::hours(1),
+            evidence: None,
             telemetry_interval_seconds: 15,
             announce: Vec::new(),
         }
@@ -74,6 +79,7 @@ struct Inner {
     delivery: Delivery<Store>,
     telemetry: Gatherer<NewTelemetry, ()>,
     config: StrikeConfig,
+    evidence: Option<Evidence>,
     /// Tells this process from others on the same database.
     instance: Uuid,
     /// Agents' keys, as last read; see [`Strike::agent_key`].
@@ -111,6 +117,7 @@ impl Strike {
                 telemetry: telemetry_gatherer(store.clone(), meters, events),
                 store,
                 delivery,
+                evidence: config.evidence.clone().map(Evidence::new),
                 config,
                 instance: Uuid::new_v4(),
                 keys: Mutex::default(),
@@ -156,7 +163,16 @@ impl Strike {
         self.inner.instance
     }
 
-    fn key(&self) -> &Keypair {
+    pub(crate) fn evidence_store(&self) -> Option<&Evidence> {
+        self.inner.evidence.as_ref()
+    }
+
+    pub(crate) fn evidence_parts(&self) -> Result<&Evidence, StrikeError> {
+        self.evidence_store()
+            .ok_or_else(|| StrikeError::Conflict("this server keeps no evidence: ask another one".to_owned()))
+    }
+
+    pub(crate) fn key(&self) -> &Keypair {
         &self.delivery().shared().key
     }
 

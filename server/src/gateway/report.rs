@@ -25,7 +25,7 @@ pub async fn not_known(State(strike): State<Strike>, signed: Signed) -> Result<J
 /// `POST /command/result`: answered when the result is on disk. The first result of a command stands.
 pub async fn result(State(strike): State<Strike>, signed: Signed) -> Result<Json<ResultReceipt>, ApiError> {
     let result: CommandResult = signed.json()?;
-    let outcome = strike.delivery().result(&signed.endpoint, result, Channel::Polling, clock::now()).await?;
+    let outcome = strike.result(&signed.endpoint, result, Channel::Polling, clock::now()).await?;
     let (ResultOutcome::Recorded(record) | ResultOutcome::AlreadyFinal(record)) = outcome;
     let command = command_json(&record.without_data());
     Ok(Json(ResultReceipt { status: "recorded".to_owned(), command }))

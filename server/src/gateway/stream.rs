@@ -183,7 +183,7 @@ async fn hear(
         }
         AgentFrame::Result(result) => {
             let command_id = result.command_id;
-            match delivery.result(endpoint, result, Channel::Stream, now).await {
+            match strike.result(endpoint, result, Channel::Stream, now).await {
                 // A command that this server never issued: told as recorded, or the agent would report it for ever.
                 Ok(_) | Err(StrikeError::UnknownCommand(_)) => {
                     send(socket, &ServerFrame::ResultRecorded { command_id })

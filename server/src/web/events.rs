@@ -133,6 +133,7 @@ fn frame(event: &Event) -> Frame {
         Change::Command(record) => ("command", serde_json::to_string(&model::Command::from(record.as_ref()))),
         Change::Drift(note) => ("drift", serde_json::to_string(note.as_ref())),
         Change::Progress(note) => ("progress", serde_json::to_string(note.as_ref())),
+        Change::Evidence(progress) => ("evidence", serde_json::to_string(progress.as_ref())),
     };
     match data {
         Ok(data) => Frame::default().event(name).id(id).data(data),

@@ -6,10 +6,12 @@
 mod audit;
 mod batches;
 mod commands;
+pub mod custody;
 pub mod embedded;
 mod endpoints;
 mod enrolment;
 mod error;
+mod evidence;
 mod hints;
 mod isolation;
 mod maintenance;
@@ -28,6 +30,7 @@ pub use commands::{Cancel, Enqueue, Lease, NewCommand, NewReceipt, NewResult, Ne
 pub use endpoints::EndpointKey;
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
+pub use evidence::{EvidenceFilter, EvidenceOfCommand, Offer, OfferedEvidence, ReportedEvidence};
 pub use hints::{Hint, HintListener};
 pub use isolation::ChangeIsolation;
 pub use operators::{NewOperator, OperatorRow, SessionRow};

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use voltaxe_protocol::{
-    CommandId, CommandState, EndpointId, Epoch, Exception, IsolationObservation, Telemetry,
+    CommandId, CommandState, EndpointId, Envelope, Epoch, Exception, IsolationObservation, Telemetry,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -304,6 +304,54 @@ pub struct RateLimit {
     pub tokens: f64,
 }
 
+/// A row of `evidence`: the bundle of one collection, under its command's id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvidenceRecord {
+    pub command_id: CommandId,
+    pub endpoint_id: EndpointId,
+    pub epoch: Epoch,
+    pub hostname: String,
+    pub requested_by: String,
+    pub requested_at: DateTime<Utc>,
+    pub reason: String,
+    /// `quick`, `standard`, `full`.
+    pub profile: String,
+    pub state: EvidenceStatus,
+    /// Of the bundle, hexadecimal.
+    pub sha256: String,
+    pub size_bytes: u64,
+    /// On the server's disk, as of half a second ago.
+    pub received_bytes: u64,
+    /// The collection's result is here; the next three come from it.
+    pub is_reported: bool,
+    pub files: Option<u32>,
+    pub errors: Option<u32>,
+    /// Why the collection ended early.
+    pub partial: Option<String>,
+    /// [`voltaxe_protocol::EvidenceClaims`], signed by the agent.
+    pub claims: Option<Envelope>,
+    /// The key that verified them: Ed25519, 32 bytes.
+    pub agent_key: Option<Vec<u8>>,
+    pub announced_at: DateTime<Utc>,
+    /// The agent's last message about it.
+    pub touched_at: DateTime<Utc>,
+    pub stored_at: Option<DateTime<Utc>>,
+    /// What the server found wrong with the stored bundle; `None` until it has looked, empty when everything holds.
+    pub problems: Option<Vec<String>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceStatus {
+    /// The agent has it; nothing has arrived.
+    Announced,
+    Uploading,
+    /// Whole, and its digest is as claimed.
+    Stored,
+    /// The agent was silent about it for too long. It may still come.
+    Abandoned,
+}
+
 macro_rules! words {
     ($($kind:ident { $($variant:ident = $word:literal),* $(,)? })*) => {$(
         impl $kind {
@@ -324,6 +372,7 @@ macro_rules! words {
 }
 
 words! {
+    EvidenceStatus { Announced = "announced", Uploading = "uploading", Stored = "stored", Abandoned = "abandoned" }
     ScheduleKind { Once = "once", Cron = "cron", Rollback = "rollback" }
     ScheduleState { Waiting = "waiting", Done = "done", Cancelled = "cancelled" }
 }

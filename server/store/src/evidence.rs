@@ -1,0 +1,542 @@
+//! Bundles of evidence and their custody. Whatever changes a bundle's row writes its custody in the same transaction.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, types::Json};
+use voltaxe_protocol::{CommandId, EndpointId, Envelope, Epoch};
+
+use crate::{
+    Store, StoreError,
+    commands::endpoint_id,
+    custody::{CustodyEntry, CustodyEvent, CustodyHead},
+    model::{EvidenceRecord, EvidenceStatus},
+};
+
+/// Serialises what takes room in the evidence store, so that two offers never share the last of it. Any number that nothing
+/// else locks.
+const QUOTA_LOCK: i64 = 0x0076_6f6c_7465_7669;
+
+/// What of a collection's command is kept with its bundle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvidenceOfCommand {
+    pub command_id: CommandId,
+    pub endpoint_id: EndpointId,
+    pub epoch: Epoch,
+    pub hostname: String,
+    pub requested_by: String,
+    pub requested_at: DateTime<Utc>,
+    pub reason: String,
+    pub profile: String,
+    /// Opens the chain of custody.
+    pub requested: CustodyEvent,
+}
+
+/// What the agent's result says of its bundle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReportedEvidence {
+    pub sha256: [u8; 32],
+    pub size_bytes: u64,
+    pub files: u32,
+    pub errors: u32,
+    pub partial: Option<String>,
+    pub collected: CustodyEvent,
+}
+
+/// What the agent claims of its bundle and has signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfferedEvidence {
+    pub sha256: [u8; 32],
+    pub size_bytes: u64,
+    pub claims: Envelope,
+    pub agent_key: [u8; 32],
+    pub offered: CustodyEvent,
+}
+
+/// What came of [`Store::offer_evidence`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Offer {
+    /// It may be uploaded, or is stored already. `is_new`: what had arrived under other claims is of no use any more.
+    Accepted { record: EvidenceRecord, is_new: bool },
+    /// The collection's result, or the stored bundle, has another digest or size.
+    Differs(EvidenceRecord),
+    /// The evidence that is kept or under way takes so many bytes, and this one does not fit beside it.
+    Full { used_bytes: u64 },
+}
+
+/// Which bundles to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EvidenceFilter {
+    pub endpoint: Option<EndpointId>,
+    pub command: Option<CommandId>,
+}
+
+macro_rules! evidence_rows {
+    ($with:literal, $from:literal $(, $arg:expr)* $(,)?) => {
+        sqlx::query_as!(
+            EvidenceRow,
+            $with
+                + r#" SELECT command_id AS "command_id!", endpoint_id AS "endpoint_id!", epoch AS "epoch!",
+                        hostname AS "hostname!", requested_by AS "requested_by!", requested_at AS "requested_at!",
+                        reason AS "reason!", profile AS "profile!", state AS "state!", sha256 AS "sha256!",
+                        size_bytes AS "size_bytes!", received_bytes AS "received_bytes!",
+                        is_reported AS "is_reported!", files AS "files?", errors AS "errors?", partial AS "partial?",
+                        claims AS "claims?: Json<Envelope>", agent_key AS "agent_key?",
+                        announced_at AS "announced_at!", touched_at AS "touched_at!", stored_at AS "stored_at?",
+                        problems AS "problems?: Json<Vec<String>>" "#
+                + $from
+            $(, $arg)*
+        )
+    };
+}
+
+impl Store {
+    #[tracing::instrument(name = "db.evidence.get", skip_all, err(level = "debug"))]
+    pub async fn evidence(&self, id: CommandId) -> Result<Option<EvidenceRecord>, StoreError> {
+        evidence_rows!("", "FROM evidence WHERE command_id = $1", id.0)
+            .fetch_optional(&self.durable)
+            .await?
+            .map(EvidenceRecord::try_from)
+            .transpose()
+    }
+
+    /// Newest first, those of commands before `before`.
+    #[tracing::instrument(name = "db.evidence.list", skip_all, err(level = "debug"))]
+    pub async fn evidence_list(
+        &self,
+        filter: &EvidenceFilter,
+        before: Option<CommandId>,
+        limit: i64,
+    ) -> Result<Vec<EvidenceRecord>, StoreError> {
+        evidence_rows!(
+            "",
+            "FROM evidence
+             WHERE ($1::text IS NULL OR endpoint_id = $1) AND ($2::bigint IS NULL OR command_id = $2)
+               AND ($3::bigint IS NULL OR command_id < $3)
+             ORDER BY command_id DESC LIMIT $4",
+            filter.endpoint.as_ref().map(EndpointId::as_str),
+            filter.command.map(|id| id.0),
+            before.map(|id| id.0),
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?
+        .into_iter()
+        .map(EvidenceRecord::try_from)
+        .collect()
+    }
+
+    /// The agent's result names a bundle. Repeated, it changes nothing; one that was offered before is marked as reported.
+    #[tracing::instrument(name = "db.evidence.announce", skip_all, err(level = "debug"))]
+    pub async fn announce_evidence(
+        &self,
+        of: &EvidenceOfCommand,
+        reported: &ReportedEvidence,
+        now: DateTime<Utc>,
+    ) -> Result<EvidenceRecord, StoreError> {
+        let mut tx = self.durable.begin().await?;
+        let known = locked(&mut tx, of.command_id).await?;
+        let is_new = known.is_none();
+        if let Some(known) = known.filter(|known| known.is_reported) {
+            return Ok(known);
+        }
+        if is_new {
+            insert(&mut tx, of, EvidenceStatus::Announced, &reported.sha256, reported.size_bytes, now)
+                .await?;
+            append(&mut tx, of.command_id, &of.requested, now).await?;
+        }
+        let record: EvidenceRecord = evidence_rows!(
+            "WITH told AS (
+               UPDATE evidence SET is_reported = true, files = $2, errors = $3, partial = $4
+               WHERE command_id = $1 RETURNING *
+             )",
+            "FROM told",
+            of.command_id.0,
+            saturated(reported.files),
+            saturated(reported.errors),
+            reported.partial
+        )
+        .fetch_one(&mut *tx)
+        .await?
+        .try_into()?;
+        append(&mut tx, of.command_id, &reported.collected, now).await?;
+        tx.commit().await?;
+        Ok(record)
+    }
+
+    /// The agent wants to upload a bundle. What is stored or under way never takes more than `quota_bytes` together; one
+    /// digest counts once.
+    #[tracing::instrument(name = "db.evidence.offer", skip_all, err(level = "debug"))]
+    pub async fn offer_evidence(
+        &self,
+        of: &EvidenceOfCommand,
+        offered: &OfferedEvidence,
+        quota_bytes: u64,
+        now: DateTime<Utc>,
+    ) -> Result<Offer, StoreError> {
+        let mut tx = self.durable.begin().await?;
+        sqlx::query!("SELECT pg_advisory_xact_lock($1)", QUOTA_LOCK).fetch_one(&mut *tx).await?;
+        let known = locked(&mut tx, of.command_id).await?;
+        let is_as_known = known.as_ref().is_some_and(|known| {
+            known.sha256 == hex::encode(offered.sha256) && known.size_bytes == offered.size_bytes
+        });
+        if let Some(known) = &known {
+            let is_settled = known.is_reported || known.state == EvidenceStatus::Stored;
+            if is_settled && !is_as_known {
+                return Ok(Offer::Differs(known.clone()));
+            }
+            let goes_on = matches!(known.state, EvidenceStatus::Uploading | EvidenceStatus::Stored);
+            if goes_on && is_as_known {
+                return Ok(Offer::Accepted { record: known.clone(), is_new: false });
+            }
+        }
+        let used_bytes = used_beside(&mut tx, of.command_id, &offered.sha256).await?;
+        if used_bytes.saturating_add(offered.size_bytes) > quota_bytes {
+            return Ok(Offer::Full { used_bytes });
+        }
+        if known.is_none() {
+            insert(&mut tx, of, EvidenceStatus::Announced, &offered.sha256, offered.size_bytes, now).await?;
+            append(&mut tx, of.command_id, &of.requested, now).await?;
+        }
+        let record = evidence_rows!(
+            "WITH begun AS (
+               UPDATE evidence SET state = 'uploading', sha256 = $2, size_bytes = $3, received_bytes = 0, claims = $4,
+                 agent_key = $5, touched_at = $6
+               WHERE command_id = $1 RETURNING *
+             )",
+            "FROM begun",
+            of.command_id.0,
+            &offered.sha256,
+            stored_size(offered.size_bytes),
+            Json(&offered.claims) as _,
+            &offered.agent_key,
+            now
+        )
+        .fetch_one(&mut *tx)
+        .await?
+        .try_into()?;
+        append(&mut tx, of.command_id, &offered.offered, now).await?;
+        tx.commit().await?;
+        Ok(Offer::Accepted { record, is_new: true })
+    }
+
+    /// How far uploads have come, for those who look. A crash loses the last of it: the files say it anyway.
+    #[tracing::instrument(name = "db.evidence.received", skip_all, fields(bundles = received.len()), err(level = "debug"))]
+    pub async fn record_evidence_received(
+        &self,
+        received: &[(CommandId, u64)],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let (ids, bytes): (Vec<i64>, Vec<i64>) =
+            received.iter().map(|(id, bytes)| (id.0, stored_size(*bytes))).unzip();
+        sqlx::query!(
+            "UPDATE evidence e SET received_bytes = least(i.bytes, e.size_bytes), touched_at = $3
+             FROM unnest($1::bigint[], $2::bigint[]) AS i(id, bytes)
+             WHERE e.command_id = i.id AND e.state = 'uploading'",
+            &ids,
+            &bytes,
+            now
+        )
+        .execute(&self.relaxed)
+        .await?;
+        Ok(())
+    }
+
+    /// What had arrived is of no use: the upload begins anew.
+    #[tracing::instrument(name = "db.evidence.restart", skip_all, err(level = "debug"))]
+    pub async fn restart_evidence(
+        &self,
+        id: CommandId,
+        rejected: &CustodyEvent,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.durable.begin().await?;
+        sqlx::query!(
+            "UPDATE evidence SET received_bytes = 0, touched_at = $2 WHERE command_id = $1 AND state = 'uploading'",
+            id.0,
+            now
+        )
+        .execute(&mut *tx)
+        .await?;
+        append(&mut tx, id, rejected, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The bundle is whole and in the evidence store. Repeated, it changes nothing.
+    #[tracing::instrument(name = "db.evidence.finish", skip_all, err(level = "debug"))]
+    pub async fn finish_evidence(
+        &self,
+        id: CommandId,
+        stored: &CustodyEvent,
+        now: DateTime<Utc>,
+    ) -> Result<Option<EvidenceRecord>, StoreError> {
+        let mut tx = self.durable.begin().await?;
+        let row = evidence_rows!(
+            "WITH whole AS (
+               UPDATE evidence SET state = 'stored', received_bytes = size_bytes, touched_at = $2, stored_at = $2
+               WHERE command_id = $1 AND state = 'uploading' RETURNING *
+             )",
+            "FROM whole",
+            id.0,
+            now
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        append(&mut tx, id, stored, now).await?;
+        tx.commit().await?;
+        row.try_into().map(Some)
+    }
+
+    /// What a look at every file of a stored bundle has found.
+    #[tracing::instrument(name = "db.evidence.verified", skip_all, err(level = "debug"))]
+    pub async fn record_evidence_verified(
+        &self,
+        id: CommandId,
+        problems: &[String],
+        verified: &CustodyEvent,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.durable.begin().await?;
+        sqlx::query!("UPDATE evidence SET problems = $2 WHERE command_id = $1", id.0, Json(problems) as _)
+            .execute(&mut *tx)
+            .await?;
+        append(&mut tx, id, verified, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Stored, and not looked through yet; oldest first.
+    #[tracing::instrument(name = "db.evidence.unverified", skip_all, err(level = "debug"))]
+    pub async fn unverified_evidence(&self, limit: i64) -> Result<Vec<EvidenceRecord>, StoreError> {
+        evidence_rows!(
+            "",
+            "FROM evidence WHERE state = 'stored' AND problems IS NULL ORDER BY command_id LIMIT $1",
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?
+        .into_iter()
+        .map(EvidenceRecord::try_from)
+        .collect()
+    }
+
+    /// Gives up what no agent has said a word about since `silent_since`.
+    #[tracing::instrument(name = "db.evidence.abandon", skip_all, err(level = "debug"))]
+    pub async fn abandon_evidence(
+        &self,
+        silent_since: DateTime<Utc>,
+        abandoned: &CustodyEvent,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<EvidenceRecord>, StoreError> {
+        let mut tx = self.durable.begin().await?;
+        let rows = evidence_rows!(
+            "WITH given_up AS (
+               UPDATE evidence SET state = 'abandoned', received_bytes = 0
+               WHERE state IN ('announced', 'uploading') AND touched_at < $1 RETURNING *
+             )",
+            "FROM given_up",
+            silent_since
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        for row in &rows {
+            append(&mut tx, CommandId(row.command_id), abandoned, now).await?;
+        }
+        tx.commit().await?;
+        rows.into_iter().map(EvidenceRecord::try_from).collect()
+    }
+
+    /// Writes down what somebody did with a bundle that there is.
+    #[tracing::instrument(name = "db.evidence_custody.append", skip_all, err(level = "debug"))]
+    pub async fn append_custody(
+        &self,
+        id: CommandId,
+        event: &CustodyEvent,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.durable.begin().await?;
+        append(&mut tx, id, event, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The whole chain in order: each entry's text as it was hashed, and its SHA-256.
+    #[tracing::instrument(name = "db.evidence_custody.list", skip_all, err(level = "debug"))]
+    pub async fn custody(&self, id: CommandId) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT entry, sha256 FROM evidence_custody WHERE command_id = $1 ORDER BY sequence",
+            id.0
+        )
+        .fetch_all(&self.durable)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.entry, row.sha256)).collect())
+    }
+}
+
+/// The bundle's row, which nobody else changes until the transaction ends. For one that there is not, nobody else makes it.
+async fn locked(tx: &mut PgConnection, id: CommandId) -> Result<Option<EvidenceRecord>, StoreError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock($1, $2)", 0x0065_7669, fold(id)).fetch_one(&mut *tx).await?;
+    evidence_rows!("", "FROM evidence WHERE command_id = $1 FOR UPDATE", id.0)
+        .fetch_optional(tx)
+        .await?
+        .map(EvidenceRecord::try_from)
+        .transpose()
+}
+
+/// Two ids with the same lock only wait for each other.
+fn fold(id: CommandId) -> i32 {
+    let [a, b, c, d, ..] = id.0.to_le_bytes();
+    i32::from_le_bytes([a, b, c, d])
+}
+
+async fn insert(
+    tx: &mut PgConnection,
+    of: &EvidenceOfCommand,
+    state: EvidenceStatus,
+    sha256: &[u8; 32],
+    size_bytes: u64,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO evidence
+           (command_id, endpoint_id, epoch, hostname, requested_by, requested_at, reason, profile, state, sha256,
+            size_bytes, is_reported, announced_at, touched_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, false, $12, $12)",
+        of.command_id.0,
+        of.endpoint_id.as_str(),
+        of.epoch.0,
+        of.hostname,
+        of.requested_by,
+        of.requested_at,
+        of.reason,
+        of.profile,
+        state.as_str(),
+        sha256,
+        stored_size(size_bytes),
+        now
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn append(
+    tx: &mut PgConnection,
+    id: CommandId,
+    event: &CustodyEvent,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    // Whoever appends holds the bundle's row: the chain has one end.
+    sqlx::query!("SELECT FROM evidence WHERE command_id = $1 FOR UPDATE", id.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let last = sqlx::query!(
+        "SELECT sequence, sha256 FROM evidence_custody WHERE command_id = $1 ORDER BY sequence DESC LIMIT 1",
+        id.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let head = last
+        .map(|row| {
+            let sha256 = row.sha256.try_into().map_err(|_| bad("evidence_custody", "sha256", id))?;
+            Ok::<_, StoreError>(CustodyHead { sequence: row.sequence, sha256 })
+        })
+        .transpose()?;
+    let entry = CustodyEntry::following(head, id, event, now);
+    let (text, sha256) = entry.sealed();
+    sqlx::query!(
+        "INSERT INTO evidence_custody (command_id, sequence, entry, sha256, previous_sha256)
+         VALUES ($1, $2, $3, $4, $5)",
+        id.0,
+        entry.sequence,
+        text,
+        &sha256,
+        head.as_ref().map(|head| &head.sha256[..])
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What the bundles that are kept or under way take, without this one, and nothing when its content is kept already.
+async fn used_beside(tx: &mut PgConnection, id: CommandId, sha256: &[u8; 32]) -> Result<u64, StoreError> {
+    let used = sqlx::query_scalar!(
+        r#"SELECT coalesce(sum(size_bytes), 0)::bigint AS "used!" FROM (
+             SELECT DISTINCT ON (sha256) size_bytes FROM evidence
+             WHERE state IN ('uploading', 'stored') AND command_id <> $1 AND sha256 <> $2
+           ) AS kept"#,
+        id.0,
+        sha256
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(u64::try_from(used).unwrap_or_default())
+}
+
+fn stored_size(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn saturated(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn bad(table: &'static str, column: &'static str, id: CommandId) -> StoreError {
+    StoreError::BadRow { table, column, id: id.to_string() }
+}
+
+struct EvidenceRow {
+    command_id: i64,
+    endpoint_id: String,
+    epoch: i32,
+    hostname: String,
+    requested_by: String,
+    requested_at: DateTime<Utc>,
+    reason: String,
+    profile: String,
+    state: String,
+    sha256: Vec<u8>,
+    size_bytes: i64,
+    received_bytes: i64,
+    is_reported: bool,
+    files: Option<i32>,
+    errors: Option<i32>,
+    partial: Option<String>,
+    claims: Option<Json<Envelope>>,
+    agent_key: Option<Vec<u8>>,
+    announced_at: DateTime<Utc>,
+    touched_at: DateTime<Utc>,
+    stored_at: Option<DateTime<Utc>>,
+    problems: Option<Json<Vec<String>>>,
+}
+
+impl TryFrom<EvidenceRow> for EvidenceRecord {
+    type Error = StoreError;
+
+    fn try_from(row: EvidenceRow) -> Result<Self, StoreError> {
+        let id = CommandId(row.command_id);
+        let bad = |column| bad("evidence", column, id);
+        let count = |value: Option<i32>| value.map(|value| u32::try_from(value).unwrap_or_default());
+        Ok(Self {
+            command_id: id,
+            endpoint_id: endpoint_id("evidence", row.endpoint_id)?,
+            epoch: Epoch(row.epoch),
+            hostname: row.hostname,
+            requested_by: row.requested_by,
+            requested_at: row.requested_at,
+            reason: row.reason,
+            profile: row.profile,
+            state: row.state.parse().map_err(|()| bad("state"))?,
+            sha256: hex::encode(row.sha256),
+            size_bytes: u64::try_from(row.size_bytes).map_err(|_| bad("size_bytes"))?,
+            received_bytes: u64::try_from(row.received_bytes).map_err(|_| bad("received_bytes"))?,
+            is_reported: row.is_reported,
+            files: count(row.files),
+            errors: count(row.errors),
+            partial: row.partial,
+            claims: row.claims.map(|Json(claims)| claims),
+            agent_key: row.agent_key,
+            announced_at: row.announced_at,
+            touched_at: row.touched_at,
+            stored_at: row.stored_at,
+            problems: row.problems.map(|Json(problems)| problems),
+        })
+    }
+}
