@@ -3,40 +3,21 @@ use leptos::prelude::*;
 use super::Rpc;
 use crate::{
     error::ApiError,
-    model::{Accepted, Command, Order},
+    model::{Command, Order, order::Sent},
 };
 
-/// `idempotency_key`: a UUID made when the dialog opened, so that a second click is the same command.
-/// `release_after_seconds`: the isolation ends by itself so long after it took effect.
-#[server(prefix = "/rpc", endpoint = "isolate", protocol = Rpc)]
-pub async fn isolate(
-    endpoint_id: String,
-    reason: String,
-    release_after_seconds: Option<i64>,
+/// Orders something of one endpoint or, as a batch, of many; later when the form says so. `form`: the fields of the order's
+/// dialog as a browser encodes them. `idempotency_key`: a UUID made when the dialog opened, so that a second click is the same
+/// command.
+#[server(name = SendOrder, prefix = "/rpc", endpoint = "order", protocol = Rpc)]
+pub async fn order(
+    order: Order,
+    endpoint_ids: Vec<String>,
+    form: String,
+    as_batch: bool,
     idempotency_key: String,
-) -> Result<Accepted, ApiError> {
-    let command = ssr::command(Order::Isolate, release_after_seconds);
-    ssr::order(command, ssr::request(&endpoint_id, reason, &idempotency_key)).await
-}
-
-/// As [`isolate`].
-#[server(prefix = "/rpc", endpoint = "restore", protocol = Rpc)]
-pub async fn restore(
-    endpoint_id: String,
-    reason: String,
-    idempotency_key: String,
-) -> Result<Accepted, ApiError> {
-    ssr::order(Ok(Order::Restore.into()), ssr::request(&endpoint_id, reason, &idempotency_key)).await
-}
-
-/// Has the agent report, which shows that commands arrive. As [`isolate`].
-#[server(prefix = "/rpc", endpoint = "check_agent", protocol = Rpc)]
-pub async fn check_agent(
-    endpoint_id: String,
-    reason: String,
-    idempotency_key: String,
-) -> Result<Accepted, ApiError> {
-    ssr::order(Ok(Order::Check.into()), ssr::request(&endpoint_id, reason, &idempotency_key)).await
+) -> Result<Sent, ApiError> {
+    super::caller::answer(ssr::order(order, endpoint_ids, &form, as_batch, &idempotency_key).await)
 }
 
 /// Takes a command back: for certain when no host can have it, else by asking the host.
@@ -56,51 +37,80 @@ pub async fn cancel_command(command_id: i64) -> Result<Command, ApiError> {
 }
 
 #[cfg(feature = "ssr")]
-pub(super) mod ssr {
-    use voltaxe_orchestrator::strike::{Request, Target};
-    use voltaxe_protocol::Command;
+mod ssr {
+    use voltaxe_orchestrator::strike::{BatchRequest, Request, ScheduleRequest, Target, When};
+    use voltaxe_protocol::{Command, NetworkIsolate};
 
     use super::{
         super::{
-            caller::{Caller, answer},
-            parse,
+            caller::Caller,
+            exceptions,
+            parse::{self, Form},
+            schedules::ssr::named,
         },
-        Accepted, ApiError, Order,
+        ApiError, Order, Sent,
     };
 
     pub async fn order(
-        command: Result<Command, ApiError>,
-        request: Result<Request, ApiError>,
-    ) -> Result<Accepted, ApiError> {
-        answer(
-            async {
-                let caller = Caller::expect()?;
-                Ok(caller.strike.order(caller.operator()?, command?, request?, caller.now).await?.into())
+        order: Order,
+        endpoint_ids: Vec<String>,
+        form: &str,
+        as_batch: bool,
+        idempotency_key: &str,
+    ) -> Result<Sent, ApiError> {
+        let caller = Caller::expect()?;
+        let (operator, form) = (caller.operator()?, Form::of(form));
+        let mut endpoint_ids = parse::endpoint_ids(endpoint_ids)?;
+        let command = match order {
+            Order::Isolate => Command::NetworkIsolate(isolate(&form, caller.now)?),
+            Order::Restore | Order::Check => order.into(),
+        };
+        let reason = form.get("reason").to_owned();
+        let key = Some(parse::key(idempotency_key)?);
+        if let Some(at) = parse::utc("not_before", form.get("not_before"))? {
+            if !form.get("auto_restore_after_seconds").is_empty() {
+                return Err(parse::invalid(
+                    "auto_restore_after_seconds",
+                    "does not go with a later start; schedule the release as well",
+                ));
             }
-            .await,
-        )
-    }
-
-    pub fn request(endpoint_id: &str, reason: String, idempotency_key: &str) -> Result<Request, ApiError> {
-        Ok(Request {
-            target: Target::Endpoint(endpoint_id.parse().map_err(|_| ApiError::NotFound)?),
-            reason,
-            expires_at: None,
-            idempotency_key: Some(parse::key(idempotency_key)?),
-        })
-    }
-
-    pub fn command(order: Order, release_after_seconds: Option<i64>) -> Result<Command, ApiError> {
-        let mut command = order.into();
-        if let Some(seconds) = release_after_seconds {
-            let field = "auto_restore_after_seconds";
-            let Command::NetworkIsolate(isolate) = &mut command else {
-                return Err(parse::invalid(field, "goes with an isolation only"));
+            let request = ScheduleRequest {
+                command,
+                hostnames: Vec::new(),
+                endpoint_ids,
+                reason,
+                when: When::Once(at),
+                expires_at: None,
+                idempotency_key: key,
             };
-            let seconds = u32::try_from(seconds);
-            isolate.auto_restore_after_seconds =
-                Some(seconds.map_err(|_| parse::invalid(field, "must be a number of seconds"))?);
+            let made = caller.strike.create_schedule(operator, request, caller.now).await?;
+            let made = named(&[made]).await?.remove(0);
+            return Ok(Sent::Schedule(format!("{}, {}", made.title(), made.next_words(None))));
         }
-        Ok(command)
+        if as_batch {
+            let request = BatchRequest {
+                command,
+                hostnames: Vec::new(),
+                endpoint_ids,
+                reason,
+                expires_at: None,
+                idempotency_key: key,
+            };
+            let batch = caller.strike.create_batch(operator, request, caller.now).await?;
+            return Ok(Sent::Batch(batch.id.to_string()));
+        }
+        let target = Target::Endpoint(endpoint_ids.pop().ok_or(ApiError::NotFound)?);
+        let request = Request { target, reason, expires_at: None, idempotency_key: key };
+        Ok(Sent::Command(caller.strike.order(operator, command, request, caller.now).await?.into()))
+    }
+
+    fn isolate(form: &Form, now: chrono::DateTime<chrono::Utc>) -> Result<NetworkIsolate, ApiError> {
+        Ok(NetworkIsolate {
+            reason: String::new(),
+            exceptions: exceptions::parse(form.get("exceptions"), now)?,
+            allow_dns: form.is_on("allow_dns"),
+            auto_restore_after_seconds: form.number("auto_restore_after_seconds")?,
+            notify_users: Some(form.get("notify_users").to_owned()),
+        })
     }
 }
