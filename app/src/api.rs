@@ -11,20 +11,28 @@ mod commands;
 pub mod cookie;
 mod endpoints;
 mod enrolment;
+#[cfg(feature = "ssr")]
+pub(crate) mod exceptions;
 mod orders;
 #[cfg(feature = "ssr")]
 mod parse;
+mod respond;
 mod rpc;
 mod schedules;
 mod sessions;
+#[cfg(feature = "ssr")]
+mod sheets;
+#[cfg(feature = "ssr")]
+pub(crate) use sheets::text::of_host;
 
 #[cfg(feature = "ssr")]
 pub use access::{Access, SERVER_FUNCTIONS};
-pub use batches::{batch, batch_progress, batches, cancel_batch, create_batch, undo_batch};
+pub use batches::{batch, batch_progress, batches, cancel_batch, undo_batch};
 pub use commands::commands;
 pub use endpoints::{endpoint, endpoints};
 pub use enrolment::create_enrolment_token;
-pub use orders::{cancel_command, check_agent, isolate, restore};
+pub use orders::{cancel_command, order};
+pub use respond::{respond, sheet};
 pub(crate) use rpc::Rpc;
 pub use schedules::{
     cancel_schedule, create_schedule, extend_rollback, older_schedules, rollback_of, schedules,

@@ -11,8 +11,8 @@ use crate::{
     codec::PageJson,
     model::session::Visitor,
     page::{
-        BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Login, NotFound,
-        Schedules, Setup,
+        BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Evidence, EvidenceList,
+        Login, NotFound, Processes, Schedules, Setup,
     },
     ui::view,
 };
@@ -40,6 +40,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup") view=SETUP ssr=SsrMode::Async/>
                 <Route path=path!("/") view=ENDPOINTS ssr=SsrMode::Async/>
                 <Route path=path!("/endpoints/:id") view=ENDPOINT ssr=SsrMode::Async/>
+                <Route path=path!("/endpoints/:id/processes") view=PROCESSES ssr=SsrMode::Async/>
+                <Route path=path!("/endpoints/:id/evidence") view=EVIDENCE_LIST ssr=SsrMode::Async/>
+                <Route path=path!("/evidence/:id") view=EVIDENCE ssr=SsrMode::Async/>
                 <Route path=path!("/commands") view=COMMANDS ssr=SsrMode::Async/>
                 <Route path=path!("/batches") view=BATCHES ssr=SsrMode::Async/>
                 <Route path=path!("/batches/:id") view=BATCH ssr=SsrMode::Async/>
@@ -57,6 +60,9 @@ const LOGIN: Page = || view! { <Login/> };
 const SETUP: Page = || view! { <Setup/> };
 const ENDPOINTS: Page = || view! { <Console><Endpoints/></Console> };
 const ENDPOINT: Page = || view! { <Console><EndpointPage/></Console> };
+const PROCESSES: Page = || view! { <Console><Processes/></Console> };
+const EVIDENCE_LIST: Page = || view! { <Console><EvidenceList/></Console> };
+const EVIDENCE: Page = || view! { <Console><Evidence/></Console> };
 const COMMANDS: Page = || view! { <Console><Commands/></Console> };
 const BATCHES: Page = || view! { <Console><Batches/></Console> };
 const BATCH: Page = || view! { <Console><BatchPage/></Console> };

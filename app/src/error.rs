@@ -163,7 +163,9 @@ mod ssr {
                 }
                 StrikeError::Storage(source) => {
                     tracing::error!(error = %chain(source.as_ref()), "the evidence store cannot be used for a page");
-                    Self::Conflict("The evidence store cannot be used right now; the server's log says why.".to_owned())
+                    Self::Conflict(
+                        "The evidence store cannot be used right now; the server's log says why.".to_owned(),
+                    )
                 }
                 StrikeError::Internal(source) => {
                     tracing::error!(error = %chain(&source), "a page's request failed");

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 use crate::{
     clock::Clock,
-    model::{Command, Endpoint, Millis},
+    model::{Command, Endpoint, Millis, sheet::Progress},
     ui::dom::effect,
 };
 
@@ -20,6 +20,8 @@ pub enum Change {
     /// As it is now; new endpoints come this way too.
     Endpoint(Box<Endpoint>),
     Command(Box<Command>),
+    /// How far something is that takes long.
+    Progress(Box<Progress>),
     /// Something may have been missed: load anew.
     Reset,
 }

@@ -12,6 +12,7 @@ pub mod next;
 pub mod order;
 pub mod schedule;
 pub mod session;
+pub mod sheet;
 pub mod time;
 
 #[cfg(feature = "ssr")]
@@ -27,4 +28,5 @@ pub use listed::Listed;
 pub use order::{Direction, Order};
 pub use schedule::{NewSchedule, Rollback, Schedule, SchedulesPage};
 pub use session::{Role, Secret, Session};
+pub use sheet::{Sheet, SheetOf};
 pub use time::Millis;

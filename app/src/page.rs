@@ -1,6 +1,7 @@
 //! One file a route.
 
 mod ask;
+mod asking;
 mod batch;
 mod batches;
 mod command_table;
@@ -9,11 +10,14 @@ mod console;
 mod endpoint;
 mod endpoints;
 mod enrol;
+mod evidence;
 mod login;
 mod not_found;
 mod order_dialog;
+mod processes;
 mod schedules;
 mod setup;
+mod sheet_head;
 mod start;
 
 pub use batch::BatchPage;
@@ -23,8 +27,10 @@ pub use console::{Console, Desk};
 pub use endpoint::EndpointPage;
 pub use endpoints::Endpoints;
 pub use enrol::Enrol;
+pub use evidence::{Evidence, EvidenceList};
 pub use login::Login;
 pub use not_found::NotFound;
+pub use processes::Processes;
 pub use schedules::Schedules;
 pub use setup::Setup;
 

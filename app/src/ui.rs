@@ -10,6 +10,7 @@ mod icon;
 mod moment;
 mod notice;
 mod part;
+pub mod sheet;
 mod table;
 pub mod theme;
 mod view;

@@ -48,8 +48,7 @@ async fn execute(config: &Config, store: &Store, command: Admin) -> anyhow::Resu
             }
         },
         Admin::EnrolmentToken { label, uses } => {
-            let key = signing_key::load_or_create(&config.state_dir)?;
-            let strike = Strike::new(store.clone(), key, strike_config(config), None, now);
+            let strike = strike(config, store)?;
             let (string, _) = strike.create_enrolment_token_at_console(label, uses, now).await?;
             print(&string.to_string())
         }
@@ -75,12 +74,21 @@ async fn execute(config: &Config, store: &Store, command: Admin) -> anyhow::Resu
             operators.reset_password_at_console(&username, password, now).await?;
             print(&format!("the password of {username} is set; their sessions have ended"))
         }
+        Admin::ReleaseTicket { host, reason } => {
+            let issued = strike(config, store)?.release_ticket_at_console(&host, &reason, now).await?;
+            print(&format!("as root on {}:\n\n  {}", issued.hostname, issued.command_line()))
+        }
         Admin::RateLimit(limit) => rate_limit(store, limit).await,
         Admin::VerifyEvidence { bundle, custody, server_key } => {
             verify_evidence::run(&bundle, &custody, server_key.as_ref())
         }
         Admin::Migrate => print("the schema is up to date"),
     }
+}
+
+fn strike(config: &Config, store: &Store) -> anyhow::Result<Strike> {
+    let key = signing_key::load_or_create(&config.state_dir)?;
+    Ok(Strike::new(store.clone(), key, strike_config(config), None, clock::now()))
 }
 
 async fn rate_limit(store: &Store, command: RateLimit) -> anyhow::Result<()> {

@@ -83,6 +83,16 @@ pub enum Admin {
         #[arg(long, value_name = "KEY", value_parser = parse_server_key)]
         server_key: Option<ServerKey>,
     },
+    /// Print a ticket that ends a host's isolation at that host's own console, for when this server does not reach it. Whoever has
+    /// it can do that; the audit log keeps the reason.
+    ReleaseTicket {
+        /// The name of the isolated endpoint.
+        #[arg(long, value_name = "NAME")]
+        host: String,
+        /// Why, 3 to 500 characters.
+        #[arg(long)]
+        reason: String,
+    },
     /// Bring the database's schema up to date and stop.
     Migrate,
 }
@@ -91,7 +101,7 @@ pub enum Admin {
 pub enum RateLimit {
     /// Set a limit; it is in force within 5 s. Commands beyond it wait their turn.
     Set {
-        /// network_isolate, network_restore, agent_check, or * for all together.
+        /// A command's kind, such as network_isolate or collect_forensics; or * for all together.
         #[arg(long)]
         kind: String,
         #[arg(long)]

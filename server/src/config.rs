@@ -48,6 +48,11 @@ pub struct Settings {
     )]
     pub agent_listen: Option<Vec<SocketAddr>>,
 
+    /// Where agents reach this server, now and soon, with commas: isolated hosts keep these open. Name a new address here before
+    /// the server moves to it [default: the address that each agent's request arrives at].
+    #[arg(long, env = "VOLTAXE_ANNOUNCE", value_name = "ADDR:PORT", value_delimiter = ',', global = true)]
+    pub announce: Option<Vec<SocketAddr>>,
+
     /// Where operators' browsers reach the console [default: the first listen address].
     #[arg(long, env = "VOLTAXE_PUBLIC_URL", value_name = "URL", global = true)]
     pub public_url: Option<Url>,
@@ -170,6 +175,8 @@ pub struct Config {
     pub database_url: Option<SecretString>,
     pub listen: Vec<SocketAddr>,
     pub agent_listen: Vec<SocketAddr>,
+    /// Empty: what each agent's request arrives at.
+    pub announce: Vec<SocketAddr>,
     pub public_url: Url,
     pub agent_url: Url,
     pub tls: Option<Tls>,
@@ -215,6 +222,14 @@ impl Config {
             None => vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
         };
         let agent_listen = set.agent_listen.unwrap_or_default();
+        let announce = set.announce.unwrap_or_default();
+        if let Some(address) =
+            announce.iter().find(|address| address.ip().is_unspecified() || address.port() == 0)
+        {
+            bail!(
+                "announce has {address}, which nobody can connect to: name an address and a port of this server"
+            );
+        }
         let tls = match (set.tls_cert, set.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
             (None, None) => None,
@@ -261,6 +276,7 @@ impl Config {
             database_url: database_url.or(set.database_url),
             listen,
             agent_listen,
+            announce,
             public_url,
             agent_url,
             tls,
@@ -292,6 +308,7 @@ impl Settings {
             database_url: self.database_url.or(file.database_url),
             listen: self.listen.or(file.listen),
             agent_listen: self.agent_listen.or(file.agent_listen),
+            announce: self.announce.or(file.announce),
             public_url: self.public_url.or(file.public_url),
             agent_url: self.agent_url.or(file.agent_url),
             tls_cert: self.tls_cert.or(file.tls_cert),
@@ -367,6 +384,18 @@ mod tests {
         assert!(problem(Settings { tls_key: Some("k".into()), ..Settings::default() }).contains("tls-cert"));
         let url = Some("http://a.example/path".parse().unwrap());
         assert!(problem(Settings { agent_url: url, ..Settings::default() }).contains("agent-url"));
+    }
+
+    #[test]
+    fn only_addresses_that_can_be_reached_are_announced() {
+        let announce = |address: &str| Settings {
+            announce: Some(vec![address.parse().unwrap()]),
+            ..Settings::default()
+        };
+        for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:0"] {
+            assert!(problem(announce(address)).contains("announce"), "{address}");
+        }
+        assert_eq!(Config::resolve(announce("10.0.0.1:8080"), None, None).unwrap().announce.len(), 1);
     }
 
     #[test]

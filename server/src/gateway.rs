@@ -4,6 +4,7 @@ pub mod call;
 pub mod enroll;
 pub mod evidence;
 pub mod poll;
+pub mod probe;
 pub mod report;
 pub mod signed;
 pub mod stream;

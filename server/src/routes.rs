@@ -21,12 +21,14 @@ use tower_http::{
 use voltaxe_orchestrator::authority::Action;
 
 use crate::{
-    gateway::{enroll::enroll, evidence as gateway_evidence, poll::poll, report, stream::stream},
+    gateway::{
+        enroll::enroll, evidence as gateway_evidence, poll::poll, probe::probe, report, stream::stream,
+    },
     limits,
     problem::ApiError,
     state::AppState,
     web::{
-        api::{self, batches, commands, evidence, limits as rate_limits, schedules},
+        api::{self, batches, commands, endpoints, evidence, limits as rate_limits, schedules},
         events, headers, health, install, pages, request_log, same_origin,
         session::{self, SignedIn},
     },
@@ -63,6 +65,7 @@ pub fn gateway_routes() -> Vec<Route> {
         route(Method::GET, "/packages/{file}", Public, get(install::package)),
         route(Method::POST, "/agent/enroll", EnrolmentToken, post(enroll)),
         route(Method::GET, "/agent/stream", Agent, get(stream)),
+        route(Method::GET, "/agent/probe", Agent, get(probe)),
         route(Method::GET, "/command/poll", Agent, get(poll)),
         route(Method::POST, "/command/receipt", Agent, post(report::receipt)),
         route(Method::POST, "/command/result", Agent, post(report::result)),
@@ -90,6 +93,12 @@ pub fn console_routes() -> Vec<Route> {
             "/api/commands/{id}/cancel",
             Operator(Action::CancelCommand),
             post(commands::cancel),
+        ),
+        route(
+            Method::POST,
+            "/api/endpoints/{id}/release-ticket",
+            Operator(Action::ReleaseTicket),
+            post(endpoints::release_ticket),
         ),
         route(Method::POST, "/api/batches", Operator(Action::CheckAgent), post(batches::create)),
         route(Method::GET, "/api/batches", Operator(Action::View), get(batches::list)),

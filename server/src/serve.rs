@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use axum::Router;
+use axum::{Extension, Router};
 use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsConfig};
 use leptos::config::LeptosOptions;
 use secrecy::ExposeSecret as _;
@@ -31,7 +31,7 @@ use crate::{
     clock,
     config::{Config, LogFormat, Tls},
     evidence_store,
-    gateway::{call, signed::Nonces},
+    gateway::{call, probe::ArrivedAt, signed::Nonces},
     routes, signing_key,
     state::{AppState, Places},
     web::install::Installer,
@@ -114,11 +114,13 @@ async fn run_on(
     let handle = Handle::new();
     let everything = routes::everything(&state);
     for listener in console {
-        servers.spawn(serve(listener, everything.clone(), tls.clone(), handle.clone())?);
+        let router = arriving(everything.clone(), &listener, config);
+        servers.spawn(serve(listener, router, tls.clone(), handle.clone())?);
     }
     let gateway_only = routes::gateway(&state);
     for listener in gateway {
-        servers.spawn(serve(listener, gateway_only.clone(), tls.clone(), handle.clone())?);
+        let router = arriving(gateway_only.clone(), &listener, config);
+        servers.spawn(serve(listener, router, tls.clone(), handle.clone())?);
     }
     if let Some(listener) = metrics {
         servers.spawn(serve(listener, routes::metrics(&state), None, handle.clone())?);
@@ -143,6 +145,17 @@ async fn run_on(
         tracing::warn!(%error, "the last-seen times could not be written: {error}");
     }
     Ok(())
+}
+
+/// Tells the handlers where a request arrived, if that is certain: a listener on all addresses does not say, and behind a proxy
+/// it is the proxy's business.
+fn arriving(router: Router, listener: &TcpListener, config: &Config) -> Router {
+    match listener.local_addr() {
+        Ok(address) if !address.ip().is_unspecified() && !config.behind_proxy => {
+            router.layer(Extension(ArrivedAt(address)))
+        }
+        _ => router,
+    }
 }
 
 /// The store, and the Postgres under it when that is our own.
@@ -201,6 +214,7 @@ pub(crate) fn strike_config(config: &Config) -> StrikeConfig {
     StrikeConfig {
         agent_url: config.agent_origin(),
         telemetry_interval_seconds: config.telemetry_interval_seconds,
+        announce: config.announce.clone(),
         delivery: DeliveryConfig { strategy: config.queue_strategy, ..DeliveryConfig::default() },
         ..StrikeConfig::default()
     }

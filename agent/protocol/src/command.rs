@@ -40,6 +40,20 @@ pub enum Command {
 }
 
 impl Command {
+    /// The words that [`Command::kind`] can be.
+    pub const KINDS: [&str; 10] = [
+        "network_isolate",
+        "network_restore",
+        "isolation_change",
+        "isolation_preview",
+        "agent_check",
+        "list_processes",
+        "kill_process",
+        "suspend_process",
+        "resume_process",
+        "collect_forensics",
+    ];
+
     /// The word in the `command` column.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -17,15 +17,15 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/endpoints", Access::Action(Action::View)),
     ("/rpc/endpoint", Access::Action(Action::View)),
     ("/rpc/commands", Access::Action(Action::View)),
-    ("/rpc/isolate", Access::Action(Action::Isolate)),
-    ("/rpc/restore", Access::Action(Action::Restore)),
-    ("/rpc/check_agent", Access::Action(Action::CheckAgent)),
+    // The least of what may be ordered; the orchestrator asks for the order's own.
+    ("/rpc/order", Access::Action(Action::CheckAgent)),
+    ("/rpc/respond", Access::Action(Action::CheckAgent)),
+    // What runs on hosts and what was collected from them has roles of its own, which the orchestrator asks for.
+    ("/rpc/sheet", Access::Action(Action::View)),
     ("/rpc/cancel_command", Access::Action(Action::CancelCommand)),
     ("/rpc/batches", Access::Action(Action::View)),
     ("/rpc/batch", Access::Action(Action::View)),
     ("/rpc/batch_progress", Access::Action(Action::View)),
-    // The least of what may be ordered; the orchestrator asks for the order's own.
-    ("/rpc/create_batch", Access::Action(Action::CheckAgent)),
     ("/rpc/cancel_batch", Access::Action(Action::CancelCommand)),
     ("/rpc/undo_batch", Access::Action(Action::Restore)),
     ("/rpc/schedules", Access::Action(Action::View)),

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use super::Rpc;
 use crate::{
     error::ApiError,
-    model::{Batch, BatchPage, Listed, Order, Progress},
+    model::{Batch, BatchPage, Listed, Progress},
 };
 
 /// Newest first; `before` is a list's `next`.
@@ -51,40 +51,6 @@ pub async fn batch(id: String) -> Result<BatchPage, ApiError> {
 #[server(prefix = "/rpc", endpoint = "batch_progress", protocol = Rpc)]
 pub async fn batch_progress(id: String) -> Result<Progress, ApiError> {
     super::caller::answer(ssr::progress(&id).await)
-}
-
-/// One order to many endpoints, whole or not at all. Answers the batch's id. The rest is as for [`super::isolate`].
-#[server(prefix = "/rpc", endpoint = "create_batch", protocol = Rpc)]
-pub async fn create_batch(
-    order: Order,
-    endpoint_ids: Vec<String>,
-    reason: String,
-    release_after_seconds: Option<i64>,
-    idempotency_key: String,
-) -> Result<String, ApiError> {
-    use voltaxe_orchestrator::strike::{BatchRequest, Options};
-
-    use super::{
-        caller::{Caller, answer},
-        parse,
-    };
-
-    answer(
-        async {
-            let caller = Caller::expect()?;
-            let request = BatchRequest {
-                order: order.into(),
-                hostnames: Vec::new(),
-                endpoint_ids: parse::endpoint_ids(endpoint_ids)?,
-                reason,
-                options: Options { expires_at: None, auto_restore_after_seconds: release_after_seconds },
-                idempotency_key: Some(parse::key(&idempotency_key)?),
-            };
-            let batch = caller.strike.create_batch(caller.operator()?, request, caller.now).await?;
-            Ok(batch.id.to_string())
-        }
-        .await,
-    )
 }
 
 /// Takes back what of it is not final, as [`super::cancel_command`] does.

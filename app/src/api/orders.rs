@@ -3,46 +3,21 @@ use leptos::prelude::*;
 use super::Rpc;
 use crate::{
     error::ApiError,
-    model::{Accepted, Command},
+    model::{Command, Order, order::Sent},
 };
 
-/// `idempotency_key`: a UUID made when the dialog opened, so that a second click is the same command.
-/// `release_after_seconds`: the isolation ends by itself so long after it took effect.
-#[server(prefix = "/rpc", endpoint = "isolate", protocol = Rpc)]
-pub async fn isolate(
-    endpoint_id: String,
-    reason: String,
-    release_after_seconds: Option<i64>,
+/// Orders something of one endpoint or, as a batch, of many; later when the form says so. `form`: the fields of the order's
+/// dialog as a browser encodes them. `idempotency_key`: a UUID made when the dialog opened, so that a second click is the same
+/// command.
+#[server(name = SendOrder, prefix = "/rpc", endpoint = "order", protocol = Rpc)]
+pub async fn order(
+    order: Order,
+    endpoint_ids: Vec<String>,
+    form: String,
+    as_batch: bool,
     idempotency_key: String,
-) -> Result<Accepted, ApiError> {
-    use voltaxe_orchestrator::strike::Order;
-
-    let request = ssr::request(&endpoint_id, reason, release_after_seconds, &idempotency_key);
-    ssr::order(Order::Isolate, request).await
-}
-
-/// As [`isolate`].
-#[server(prefix = "/rpc", endpoint = "restore", protocol = Rpc)]
-pub async fn restore(
-    endpoint_id: String,
-    reason: String,
-    idempotency_key: String,
-) -> Result<Accepted, ApiError> {
-    use voltaxe_orchestrator::strike::Order;
-
-    ssr::order(Order::Restore, ssr::request(&endpoint_id, reason, None, &idempotency_key)).await
-}
-
-/// Has the agent report, which shows that commands arrive. As [`isolate`].
-#[server(prefix = "/rpc", endpoint = "check_agent", protocol = Rpc)]
-pub async fn check_agent(
-    endpoint_id: String,
-    reason: String,
-    idempotency_key: String,
-) -> Result<Accepted, ApiError> {
-    use voltaxe_orchestrator::strike::Order;
-
-    ssr::order(Order::AgentCheck, ssr::request(&endpoint_id, reason, None, &idempotency_key)).await
+) -> Result<Sent, ApiError> {
+    super::caller::answer(ssr::order(order, endpoint_ids, &form, as_batch, &idempotency_key).await)
 }
 
 /// Takes a command back: for certain when no host can have it, else by asking the host.
@@ -63,37 +38,79 @@ pub async fn cancel_command(command_id: i64) -> Result<Command, ApiError> {
 
 #[cfg(feature = "ssr")]
 mod ssr {
-    use voltaxe_orchestrator::strike::{Options, Order, Request, Target};
+    use voltaxe_orchestrator::strike::{BatchRequest, Request, ScheduleRequest, Target, When};
+    use voltaxe_protocol::{Command, NetworkIsolate};
 
     use super::{
         super::{
-            caller::{Caller, answer},
-            parse,
+            caller::Caller,
+            exceptions,
+            parse::{self, Form},
+            schedules::ssr::named,
         },
-        Accepted, ApiError,
+        ApiError, Order, Sent,
     };
 
-    pub async fn order(order: Order, request: Result<Request, ApiError>) -> Result<Accepted, ApiError> {
-        answer(
-            async {
-                let caller = Caller::expect()?;
-                Ok(caller.strike.order(caller.operator()?, order, request?, caller.now).await?.into())
+    pub async fn order(
+        order: Order,
+        endpoint_ids: Vec<String>,
+        form: &str,
+        as_batch: bool,
+        idempotency_key: &str,
+    ) -> Result<Sent, ApiError> {
+        let caller = Caller::expect()?;
+        let (operator, form) = (caller.operator()?, Form::of(form));
+        let mut endpoint_ids = parse::endpoint_ids(endpoint_ids)?;
+        let command = match order {
+            Order::Isolate => Command::NetworkIsolate(isolate(&form, caller.now)?),
+            Order::Restore | Order::Check => order.into(),
+        };
+        let reason = form.get("reason").to_owned();
+        let key = Some(parse::key(idempotency_key)?);
+        if let Some(at) = parse::utc("not_before", form.get("not_before"))? {
+            if !form.get("auto_restore_after_seconds").is_empty() {
+                return Err(parse::invalid(
+                    "auto_restore_after_seconds",
+                    "does not go with a later start; schedule the release as well",
+                ));
             }
-            .await,
-        )
+            let request = ScheduleRequest {
+                command,
+                hostnames: Vec::new(),
+                endpoint_ids,
+                reason,
+                when: When::Once(at),
+                expires_at: None,
+                idempotency_key: key,
+            };
+            let made = caller.strike.create_schedule(operator, request, caller.now).await?;
+            let made = named(&[made]).await?.remove(0);
+            return Ok(Sent::Schedule(format!("{}, {}", made.title(), made.next_words(None))));
+        }
+        if as_batch {
+            let request = BatchRequest {
+                command,
+                hostnames: Vec::new(),
+                endpoint_ids,
+                reason,
+                expires_at: None,
+                idempotency_key: key,
+            };
+            let batch = caller.strike.create_batch(operator, request, caller.now).await?;
+            return Ok(Sent::Batch(batch.id.to_string()));
+        }
+        let target = Target::Endpoint(endpoint_ids.pop().ok_or(ApiError::NotFound)?);
+        let request = Request { target, reason, expires_at: None, idempotency_key: key };
+        Ok(Sent::Command(caller.strike.order(operator, command, request, caller.now).await?.into()))
     }
 
-    pub fn request(
-        endpoint_id: &str,
-        reason: String,
-        auto_restore_after_seconds: Option<i64>,
-        idempotency_key: &str,
-    ) -> Result<Request, ApiError> {
-        Ok(Request {
-            target: Target::Endpoint(endpoint_id.parse().map_err(|_| ApiError::NotFound)?),
-            reason,
-            options: Options { expires_at: None, auto_restore_after_seconds },
-            idempotency_key: Some(parse::key(idempotency_key)?),
+    fn isolate(form: &Form, now: chrono::DateTime<chrono::Utc>) -> Result<NetworkIsolate, ApiError> {
+        Ok(NetworkIsolate {
+            reason: String::new(),
+            exceptions: exceptions::parse(form.get("exceptions"), now)?,
+            allow_dns: form.is_on("allow_dns"),
+            auto_restore_after_seconds: form.number("auto_restore_after_seconds")?,
+            notify_users: Some(form.get("notify_users").to_owned()),
         })
     }
 }

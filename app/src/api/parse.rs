@@ -6,6 +6,36 @@ use voltaxe_protocol::EndpointId;
 
 use crate::error::ApiError;
 
+/// The fields of a form, as a browser encodes them.
+pub(super) struct Form(Vec<(String, String)>);
+
+impl Form {
+    pub(super) fn of(encoded: &str) -> Self {
+        Self(url::form_urlencoded::parse(encoded.as_bytes()).into_owned().collect())
+    }
+
+    /// Trimmed; empty when it is not there.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.all(name).next().unwrap_or_default()
+    }
+
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
+    }
+
+    /// A tick: there only when it is set.
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        match self.get(name) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| invalid(name, "is no number that is possible here")),
+        }
+    }
+}
+
 pub(super) fn key(text: &str) -> Result<Uuid, ApiError> {
     text.parse().map_err(|_| invalid("idempotency_key", "it is not a UUID"))
 }
@@ -49,6 +79,17 @@ pub(super) fn invalid(field: &str, problem: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_is_read_as_browsers_write_it() {
+        let form = Form::of("reason=let+me+in&process=1&process=2&tree=on&grace=7&note=%20a%26b%20");
+        assert_eq!((form.get("reason"), form.get("note"), form.get("none")), ("let me in", "a&b", ""));
+        assert_eq!(form.all("process").collect::<Vec<_>>(), ["1", "2"]);
+        assert!(form.is_on("tree") && !form.is_on("force"));
+        assert_eq!(form.number::<u8>("grace").unwrap(), Some(7));
+        assert_eq!(form.number::<u8>("none").unwrap(), None);
+        assert!(form.number::<u8>("reason").unwrap_err().of_field("reason").is_some());
+    }
 
     #[test]
     fn a_local_time_means_utc() {

@@ -132,7 +132,7 @@ pub(super) mod ssr {
             _ => return Err(parse::invalid("not_before", "or a repetition must be given, and not both")),
         };
         Ok(ScheduleRequest {
-            order: new.order.into(),
+            command: new.order.into(),
             hostnames: parse::names(&new.hostnames),
             endpoint_ids: parse::endpoint_ids(new.endpoint_ids)?,
             reason: new.reason,

@@ -168,6 +168,13 @@ impl Watch {
                 live.publish(Change::Command(command));
             }
         });
+        for event in ["progress", "evidence"] {
+            self.listen(&source, event, |live, data| {
+                if let Ok(progress) = json::read(data.as_bytes()) {
+                    live.publish(Change::Progress(progress));
+                }
+            });
+        }
         self.source = Some(source);
     }
 

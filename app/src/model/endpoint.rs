@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Channels, Command, Direction, Listed, Millis, Rollback, State};
+use super::{Channels, Command, Direction, Listed, Millis, Rollback, State, time};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -40,6 +40,13 @@ pub struct Desired {
     pub expires_at: Millis,
     /// The agent's words on a final state.
     pub message: Option<String>,
+    /// What an isolation leaves open, one a line.
+    pub exceptions: String,
+    pub allow_dns: bool,
+    /// The command that set these, when that was not the isolate itself.
+    pub change_id: Option<i64>,
+    /// When this server ends the isolation by itself.
+    pub auto_restore_at: Option<Millis>,
 }
 
 impl Desired {
@@ -51,6 +58,18 @@ impl Desired {
             (_, Direction::Isolate) => "Isolated",
             (_, Direction::Restore) => "Not isolated",
         }
+    }
+
+    /// Whether the order stands: it was not withdrawn, and did not fail.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.state.is_open() || self.state == State::Executed
+    }
+
+    /// Whether the isolation was to end by itself by then. The kernel may be a little early by the server's clock.
+    #[must_use]
+    pub fn has_ended(&self, at: Millis) -> bool {
+        self.auto_restore_at.is_some_and(|end| at >= end - 5 * time::SECOND)
     }
 
     /// The order, for the line below it.
@@ -71,6 +90,14 @@ pub struct Observed {
     /// By the server's clock; ages count from here.
     pub received_at: Millis,
     pub detail: Option<String>,
+    /// What is open although the host is isolated, in words.
+    pub open: Vec<String>,
+    /// When the kernel ends the isolation by itself.
+    pub auto_restore_at: Option<Millis>,
+    /// The rules are there, and the server has not been reached through them yet.
+    pub is_provisional: bool,
+    /// What somebody else did to the rules, in words.
+    pub drift: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]

@@ -10,11 +10,16 @@ use voltaxe_orchestrator::{
         EndpointView, IsolationDirection, ObservedRecord,
     },
 };
-use voltaxe_protocol::{CommandState, ObservedIsolation, Telemetry as HostTelemetry};
+use voltaxe_protocol::{
+    CommandState, Drift, IsolationObservation, ObservedIsolation, Telemetry as HostTelemetry,
+};
+
+use crate::api::{exceptions::line, of_host};
 
 use super::{
     Accepted, Command, Direction, Endpoint, Millis, Role, State,
     endpoint::{Admission, Desired, Disk, Observed, ObservedState, Telemetry},
+    time,
 };
 
 impl From<&EndpointView> for Endpoint {
@@ -55,6 +60,10 @@ impl From<&DesiredIsolation> for Desired {
             reason: desired.reason.clone(),
             expires_at: millis(desired.expires_at),
             message: desired.message.clone(),
+            exceptions: desired.terms.exceptions.iter().map(line).collect::<Vec<_>>().join("\n"),
+            allow_dns: desired.terms.allow_dns,
+            change_id: desired.change_id.map(|id| id.0),
+            auto_restore_at: desired.auto_restore_at.map(millis),
         }
     }
 }
@@ -72,9 +81,33 @@ impl From<&ObservedRecord> for Observed {
             generation: isolation.generation.map(|id| id.0),
             observed_at: millis(isolation.observed_at),
             received_at: millis(record.received_at),
-            detail: isolation.detail.clone(),
+            detail: isolation.detail.as_deref().map(of_host),
+            open: open(isolation),
+            auto_restore_at: isolation.auto_restore_at.map(millis),
+            is_provisional: isolation.is_provisional,
+            drift: isolation.drift.as_ref().map(drift),
         }
     }
+}
+
+fn open(isolation: &IsolationObservation) -> Vec<String> {
+    let dns =
+        isolation.allows_dns.then(|| "DNS, to the resolvers that the host is configured with".to_owned());
+    isolation.exceptions.iter().map(line).chain(dns).collect()
+}
+
+fn drift(drift: &Drift) -> String {
+    let times = if drift.count == 1 { "once".to_owned() } else { format!("{} times", drift.count) };
+    let outcome = if drift.put_back {
+        "The rules were put back."
+    } else {
+        "They could not be put back: the host may not be isolated."
+    };
+    format!(
+        "Somebody else changed the rules of this isolation {times}, last at {}: {}. {outcome}",
+        time::utc_words(millis(drift.found_at)),
+        of_host(drift.found.trim_end_matches('.'))
+    )
 }
 
 impl From<&HostTelemetry> for Telemetry {

@@ -66,6 +66,8 @@ impl Isolation {
                 Some(order) => Self::under_way(order, endpoint.live),
                 None => connected,
             },
+            // The rules are in the kernel, which lifts them again unless the server is reached through them.
+            (ObservedState::Isolated, Some(Direction::Isolate)) if observed.is_provisional => Self::Isolating,
             (ObservedState::Isolated, None) => Self::NotOurs,
             (ObservedState::Isolated, Some(Direction::Isolate)) => match desired.map(|desired| desired.state)
             {
@@ -77,6 +79,9 @@ impl Isolation {
                 (Some(order), _) => Self::under_way(order, endpoint.live),
                 (None, Some(order)) => {
                     Self::ended_badly(order).unwrap_or(match (order.direction, order.state) {
+                        (Direction::Isolate, State::Executed) if order.has_ended(observed.received_at) => {
+                            Self::Releasing
+                        }
                         (Direction::Isolate, State::Executed) => Self::Drift,
                         (Direction::Isolate, _) => connected,
                         (Direction::Restore, State::Executed) => Self::NotOurs,

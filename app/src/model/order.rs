@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::Accepted;
+
 /// Which way an order moves a host's isolation.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,6 +18,17 @@ pub enum Order {
     Restore,
     /// Report and change nothing: shows that commands arrive.
     Check,
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sent {
+    Command(Accepted),
+    /// In words.
+    Schedule(String),
+    /// By its id.
+    Batch(String),
 }
 
 impl Order {

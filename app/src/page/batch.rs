@@ -13,14 +13,14 @@ use super::{
     Problem,
     ask::{Load, More},
     command_table::{self, CommandTable},
-    order_dialog::{OrderDialog, Sent},
+    order_dialog::OrderDialog,
     start::{self, Start, Started, start},
 };
 use crate::{
     api,
     error::ApiError,
     live::{Change, Live, Mark},
-    model::{BatchPage as Page, Command, Progress, command::Of},
+    model::{BatchPage as Page, Command, Progress, command::Of, order::Sent},
     ui::{
         Icon, Moment, Shape,
         dom::{Gathered, effect, every, go, spawn},
@@ -68,7 +68,7 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
         }) as _
     });
     let draft = RwSignal::new(None);
-    let on_sent = move |sent| {
+    let on_sent = move |(_, sent)| {
         if let Sent::Batch(id) = sent {
             go(&format!("/batches/{id}"));
         }
@@ -124,7 +124,7 @@ fn follow(progress: RwSignal<Progress>, commands: RwSignal<Vec<Command>>, mark: 
         let id = id.clone();
         live.follow(mark, move |change| match change {
             Change::Command(command) if command.batch_id.as_deref() == Some(&id) => look_again.call(),
-            Change::Command(_) | Change::Endpoint(_) => {}
+            Change::Command(_) | Change::Endpoint(_) | Change::Progress(_) => {}
             Change::Reset => {
                 let id = id.clone();
                 look_again.call();

@@ -5,6 +5,7 @@ mod facts;
 mod isolation_panel;
 mod resources;
 mod rollback;
+mod terms;
 mod timeline;
 
 use std::time::Duration;
@@ -94,6 +95,10 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
             <h1>{hostname}</h1>
             <ConnectionBadge endpoint/>
             <span class="head__id mono">{id.clone()}</span>
+            <nav class="asks" aria-label="More about this host">
+                <a class="button button--small" href=format!("/endpoints/{id}/processes")>"Processes"</a>
+                <a class="button button--small" href=format!("/endpoints/{id}/evidence")>"Evidence"</a>
+            </nav>
         </div>
         <div class="columns">
             <div class="columns__main">
@@ -165,7 +170,7 @@ fn apply(host: Host, id: &str, change: Change) -> bool {
     match change {
         Change::Endpoint(new) if new.id == id => _ = host.endpoint.try_set(*new),
         Change::Command(new) if new.endpoint_id == id => put(host.commands, host.older, *new),
-        Change::Endpoint(_) | Change::Command(_) | Change::Reset => return false,
+        Change::Endpoint(_) | Change::Command(_) | Change::Progress(_) | Change::Reset => return false,
     }
     true
 }

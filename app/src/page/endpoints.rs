@@ -19,7 +19,7 @@ use self::{
 use super::{
     Problem,
     enrol::EnrolPanel,
-    order_dialog::{OrderDialog, Sent},
+    order_dialog::OrderDialog,
     problem,
     start::{Page, Start, Started, start},
 };
@@ -27,7 +27,7 @@ use crate::{
     api,
     clock::mounted,
     live::{Change, Live, Mark},
-    model::Endpoint,
+    model::{Endpoint, order::Sent},
     ui::{
         Icon, Item, Shape,
         dom::{effect, go, spawn},
@@ -92,10 +92,10 @@ fn FleetTable(fleet: Fleet, show: RwSignal<Part>, filter: RwSignal<String>) -> i
         show.set(Part::All);
     };
     let draft = RwSignal::new(None);
-    let on_sent = move |sent| match sent {
+    let on_sent = move |(_, sent): (_, Sent)| match sent {
         Sent::Batch(id) => go(&format!("/batches/{id}")),
         Sent::Schedule(_) => go("/schedules"),
-        Sent::Command(..) => {}
+        Sent::Command(_) => {}
     };
     let rows = move || {
         let row = |entry: Entry| Item::new(entry.id.clone(), move || view! { <Row entry=entry.clone()/> });
@@ -163,7 +163,7 @@ fn follow(fleet: Fleet, mark: Mark, failed: RwSignal<Option<crate::error::ApiErr
     effect(move || {
         live.follow(mark, move |change| match change {
             Change::Endpoint(endpoint) => fleet.put(*endpoint),
-            Change::Command(_) => {}
+            Change::Command(_) | Change::Progress(_) => {}
             Change::Reset => {
                 spawn(async move {
                     let mark = live.mark();

@@ -5,11 +5,17 @@ mod draft;
 use leptos::{ev::SubmitEvent, prelude::*};
 use web_sys::HtmlDialogElement;
 
-pub use self::draft::{Draft, Sent, Target, new_key};
-use super::problem;
+pub use self::draft::{Draft, Target, new_key};
+use super::{
+    asking::{Asking, exceptions_field},
+    problem,
+};
 use crate::{
     error::ApiError,
-    model::{Order, order},
+    model::{
+        Order,
+        order::{self, Sent},
+    },
     ui::{
         Icon, Shape, all,
         dom::{effect, element, spawn},
@@ -24,6 +30,8 @@ const REASON: std::ops::RangeInclusive<usize> = 3..=500;
 const FIELDS: &Fields = &[
     ("not_before", "order-later"),
     ("auto_restore_after_seconds", "order-release"),
+    ("exceptions", "order-exceptions"),
+    ("notify_users", "order-notify"),
     ("reason", "order-reason"),
 ];
 
@@ -34,10 +42,11 @@ pub fn OrderDialog(
     /// How many of the hosts are offline.
     #[prop(into)]
     offline: Signal<usize>,
-    on_sent: Callback<Sent>,
+    on_sent: Callback<(Order, Sent)>,
 ) -> impl IntoView {
     let error = RwSignal::new(None::<ApiError>);
     let busy = RwSignal::new(false);
+    let preview = Asking::new();
     // While it closes it keeps its words.
     let shown = RwSignal::new(None::<Draft>);
     effect(move || {
@@ -50,6 +59,8 @@ pub fn OrderDialog(
                 shown.set(Some(draft));
                 error.set(None);
                 busy.set(false);
+                preview.answer.set(None);
+                preview.error.set(None);
                 let _ = dialog.show_modal();
             }
             None if dialog.open() => dialog.close(),
@@ -70,17 +81,23 @@ pub fn OrderDialog(
         }
         busy.set(true);
         error.set(form::blame(FIELDS, None));
-        let answer = sent.send(form::value("order-release").parse().ok(), form::value("order-later"));
+        let order = sent.order;
+        let answer = sent.send(form::encoded("order-form"));
         spawn(async move {
             match answer.await {
                 Ok(sent) => {
                     draft.try_set(None);
-                    on_sent.try_run(sent);
+                    on_sent.try_run((order, sent));
                 }
                 Err(refused) => _ = error.try_set(form::blame(FIELDS, Some(refused))),
             }
             busy.try_set(false);
         });
+    };
+    let look = move |_| {
+        if let Some(Target::Host { id, .. }) = draft.get_untracked().map(|draft| draft.target) {
+            preview.send(id, format!("action=preview&{}", form::encoded("order-form")), || {});
+        }
     };
     let words =
         move |get: fn(&Draft) -> String| text(move || shown.read().as_ref().map(get).unwrap_or_default());
@@ -109,7 +126,7 @@ pub fn OrderDialog(
                     <div class="field field--grow dialog__release">
                         <label for="order-release">"Release automatically after"</label>
                         <select
-                            class="select" id="order-release" aria-describedby="order-release-problem order-release-about"
+                            class="select" id="order-release" name="auto_restore_after_seconds" aria-describedby="order-release-problem order-release-about"
                         >
                             <option value="" selected>"Never"</option>
                             <option value="3600">"1 h"</option>
@@ -125,7 +142,7 @@ pub fn OrderDialog(
                     <div class="field field--grow">
                         <label for="order-later">"Not before (UTC)"</label>
                         <input
-                            class="input" id="order-later" type="datetime-local" step="1"
+                            class="input" id="order-later" name="not_before" type="datetime-local" step="1"
                             aria-describedby="order-later-problem order-later-about"
                         />
                         <p class="field__about">
@@ -133,6 +150,30 @@ pub fn OrderDialog(
                             <span id="order-later-about">"Empty: at once. Does not go with an automatic release"</span>
                         </p>
                     </div>
+                </div>
+                <details class="fold dialog__terms">
+                    <summary>"Exceptions and a message to users"</summary>
+                    {exceptions_field("order-exceptions", String::new(), false)}
+                    <div class="field">
+                        <label for="order-notify">"Message to users who are logged in"</label>
+                        <input
+                            class="input" id="order-notify" name="notify_users" type="text" maxlength="500" autocomplete="off"
+                            aria-describedby="order-notify-problem order-notify-about"
+                        />
+                        <p class="field__about">
+                            <span class="field__problem" id="order-notify-problem"></span>
+                            <span id="order-notify-about">"Shown on their terminals; empty: nothing is said"</span>
+                        </p>
+                    </div>
+                </details>
+                <div class="dialog__preview">
+                    <button
+                        class="button button--small" type="button" on:click=look
+                        aria-disabled=move || (preview.busy.get() || offline.get() > 0).then_some("true")
+                    >
+                        "What will happen"
+                    </button>
+                    {preview.draw(Signal::stored(String::new()))}
                 </div>
                 {problem(error)}
                 <div class="dialog__buttons">
@@ -206,7 +247,9 @@ fn Isolation() -> impl IntoView {
             </li>
             <li class="consequence__stays">
                 <Icon shape=Shape::Check/>
-                <span><b>"Stays: "</b> "the connection to this server, and the host's loopback. Nothing else."</span>
+                <span>
+                    <b>"Stays: "</b> "the connection to this server, the host's loopback, and the exceptions below. Nothing else."
+                </span>
             </li>
         </ul>
     }

@@ -10,7 +10,9 @@ use crate::{
     codec::PageJson,
     error::ApiError,
     live::{Live, Mark},
-    model::{Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage, command::Of},
+    model::{
+        Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage, Sheet, SheetOf, command::Of,
+    },
     ui::{loaded, view},
 };
 
@@ -24,6 +26,7 @@ pub enum Start {
     Batches(Listed<Batch>),
     Batch(BatchPage),
     Schedules(SchedulesPage),
+    Sheet(Sheet),
 }
 
 /// Which page, with what its address names.
@@ -35,6 +38,7 @@ pub enum Page {
     Batches,
     Batch(String),
     Schedules,
+    Sheet(SheetOf),
 }
 
 pub type Started = Result<Start, ApiError>;
@@ -73,6 +77,7 @@ fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
             Page::Commands => api::commands(Of::All, None).await.map(Start::Commands),
             Page::Batches => api::batches(None).await.map(Start::Batches),
             Page::Batch(id) => api::batch(id).await.map(Start::Batch),
+            Page::Sheet(of) => api::sheet(of).await.map(Start::Sheet),
             Page::Schedules => api::schedules(SCHEDULES, SCHEDULES).await.map(Start::Schedules),
         }
     })

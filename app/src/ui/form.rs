@@ -1,9 +1,9 @@
 //! Forms whose HTML never changes: a browser resets and checks them itself, and their code costs next to nothing. What
 //! is wrong with the field `x` is said in the element `x-problem` beside it.
 
-use js_sys::Reflect;
-use wasm_bindgen::JsValue;
-use web_sys::{Element, HtmlFormElement, HtmlInputElement};
+use js_sys::{Array, Function, Object, Reflect, global};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Element, FormData, HtmlFormElement, HtmlInputElement};
 
 use super::dom::{element, focus};
 use crate::error::ApiError;
@@ -16,6 +16,17 @@ pub fn value(id: &str) -> String {
     element::<Element>(id)
         .and_then(|field| Reflect::get(&field, &JsValue::from_str("value")).ok()?.as_string())
         .unwrap_or_default()
+}
+
+/// All that is in a form, as a browser encodes it.
+pub fn encoded(id: &str) -> String {
+    let Some(form) = element::<HtmlFormElement>(id) else { return String::new() };
+    let encoded = || {
+        let fields = FormData::new_with_form(&form).ok()?;
+        let class = Reflect::get(&global(), &JsValue::from_str("URLSearchParams")).ok()?;
+        Reflect::construct(class.dyn_ref::<Function>()?, &Array::of1(&fields)).ok()
+    };
+    encoded().map(|encoded| Object::from(encoded).to_string().into()).unwrap_or_default()
 }
 
 pub fn set_value(id: &str, value: &str) {

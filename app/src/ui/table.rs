@@ -4,15 +4,15 @@ use leptos::prelude::*;
 
 use super::{all, view};
 
-pub fn table(caption: &'static str, columns: &[&'static str], rows: AnyView) -> AnyView {
+pub fn table(caption: &str, columns: &[&str], rows: AnyView) -> AnyView {
     let heads = columns
         .iter()
-        .map(|name| view! { <th scope="col" role="columnheader">{*name}</th> })
+        .map(|name| view! { <th scope="col" role="columnheader">{(*name).to_owned()}</th> })
         .collect::<Vec<_>>();
     view! {
         <div class="tablebox">
             <table class="table" role="table">
-                <caption class="visually-hidden">{caption}</caption>
+                <caption class="visually-hidden">{caption.to_owned()}</caption>
                 <thead role="rowgroup">
                     <tr role="row">{all(heads)}</tr>
                 </thead>
@@ -33,6 +33,6 @@ pub fn row(head: AnyView, cells: Vec<AnyView>) -> AnyView {
 }
 
 /// `column` is said beside it where there are no columns.
-pub fn cell(column: &'static str, content: AnyView) -> AnyView {
-    view! { <td role="cell" data-label=column><div class="cell">{content}</div></td> }
+pub fn cell(column: &str, content: AnyView) -> AnyView {
+    view! { <td role="cell" data-label=column.to_owned()><div class="cell">{content}</div></td> }
 }

@@ -87,6 +87,17 @@ actions! {
     CancelCommand => Responder,
     /// Have an agent look after itself and report: changes nothing on the host.
     CheckAgent => Responder,
+    /// What an isolation would do to a host: changes nothing there.
+    PreviewIsolation => Responder,
+    /// Exceptions and the end of an isolation that is in force.
+    ChangeIsolation => Responder,
+    ListProcesses => Responder,
+    KillProcess => Responder,
+    /// And resuming them.
+    SuspendProcess => Responder,
+    CollectForensics => Responder,
+    /// A ticket that ends an isolation at the host's own console.
+    ReleaseTicket => Admin,
     /// What was collected from a host: its list, its files, its custody.
     ViewEvidence => Responder,
     DownloadEvidence => Responder,

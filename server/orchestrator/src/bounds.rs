@@ -1,9 +1,9 @@
 //! What hosts say is bounded before it is kept: whoever holds one host must not fill the server.
 
-use voltaxe_protocol::{CommandResult, Telemetry};
+use voltaxe_protocol::{CommandResult, IsolationObservation, MAX_FRAME_BYTES, MOST_EXCEPTIONS, Telemetry};
 
-/// `data` of a result beyond this is not kept.
-const LARGEST_RESULT_DATA_BYTES: usize = 16 * 1024;
+/// `data` of a result beyond this is not kept. A list of processes is the largest.
+const LARGEST_RESULT_DATA_BYTES: usize = MAX_FRAME_BYTES;
 const LONGEST_MESSAGE_CHARS: usize = 2000;
 const LONGEST_WORD_CHARS: usize = 200;
 const MOST_ITEMS: usize = 32;
@@ -26,13 +26,25 @@ pub(crate) fn telemetry(telemetry: &mut Telemetry) {
     {
         cut(word, LONGEST_WORD_CHARS);
     }
-    if let Some(detail) = &mut isolation.detail {
-        cut(detail, LONGEST_MESSAGE_CHARS);
-    }
+    observation(isolation);
     host.addresses.truncate(MOST_ITEMS);
     host.addresses.iter_mut().for_each(|address| cut(address, LONGEST_WORD_CHARS));
     disks.truncate(MOST_ITEMS);
     disks.iter_mut().for_each(|disk| cut(&mut disk.mount, LONGEST_WORD_CHARS));
+}
+
+pub(crate) fn observation(isolation: &mut IsolationObservation) {
+    if let Some(detail) = &mut isolation.detail {
+        cut(detail, LONGEST_MESSAGE_CHARS);
+    }
+    if let Some(drift) = &mut isolation.drift {
+        cut(&mut drift.found, LONGEST_MESSAGE_CHARS);
+    }
+    isolation.exceptions.truncate(MOST_EXCEPTIONS);
+}
+
+pub(crate) fn progress(step: &mut String) {
+    cut(step, LONGEST_WORD_CHARS);
 }
 
 /// Postgres text and jsonb hold no NUL.

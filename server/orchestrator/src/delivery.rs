@@ -295,7 +295,7 @@ impl<Q: Queue> Shared<Q> {
         let mut ended = lock(&self.ended);
         let is_news = ended.is_news(record);
         if is_news && self.events.is_watched() {
-            self.events.publish(Change::Command(Arc::new(record.clone())));
+            self.events.publish(Change::Command(Arc::new(record.clone().without_data())));
         }
         drop(ended);
         self.changed(&record.endpoint_id);

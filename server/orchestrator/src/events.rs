@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     evidence::EvidenceProgress,
-    model::{CommandRecord, EndpointView},
+    model::{CommandRecord, DriftNote, EndpointView, ProgressNote},
 };
 
 /// How many events a watcher may be behind and still resume; a page that was away longer loads anew.
@@ -36,7 +36,10 @@ pub struct Event {
 pub enum Change {
     /// The endpoint as it is now; new endpoints come this way too.
     Endpoint(Arc<EndpointView>),
+    /// Without its result's `data`.
     Command(Arc<CommandRecord>),
+    Drift(Arc<DriftNote>),
+    Progress(Arc<ProgressNote>),
     Evidence(Arc<EvidenceProgress>),
 }
 

@@ -55,6 +55,7 @@ struct Inner {
     offered_again: Counter,
     expired: Counter,
     failed_sweeps: Counter,
+    drifts: Counter,
     depth: Gauges<State>,
     oldest_seconds: Gauges<State>,
     agents: Gauges<Channel>,
@@ -76,6 +77,7 @@ impl Default for Meters {
             offered_again: Counter::default(),
             expired: Counter::default(),
             failed_sweeps: Counter::default(),
+            drifts: Counter::default(),
             depth: Family::default(),
             oldest_seconds: Family::default(),
             agents: Family::default(),
@@ -106,6 +108,11 @@ impl Default for Meters {
             "failed_upkeep",
             "Runs of the sweep and other upkeep that failed",
             inner.failed_sweeps.clone(),
+        );
+        registry.register(
+            "isolation_drift",
+            "Isolations whose rules somebody else had changed on the host",
+            inner.drifts.clone(),
         );
         registry.register("queue_commands", "Commands that are not final, by state", inner.depth.clone());
         registry.register(
@@ -174,6 +181,10 @@ impl Meters {
 
     pub(crate) fn expired(&self) {
         self.inner.expired.inc();
+    }
+
+    pub(crate) fn drifted(&self) {
+        self.inner.drifts.inc();
     }
 
     pub fn upkeep_failed(&self) {

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use chrono::{DateTime, Utc};
-use voltaxe_protocol::{CommandId, CommandState};
+use serde::Serialize;
+use voltaxe_protocol::{CommandId, CommandState, Drift, EndpointId};
 pub use voltaxe_store::model::{
     BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus,
-    EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, IsolationDirection, ObservedRecord, RateLimit,
-    ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
+    EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, IsolationDirection, IsolationTerms, ObservedRecord,
+    RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
 };
 
 pub use voltaxe_store::EvidenceFilter;
@@ -38,6 +39,26 @@ pub struct DirectHealth {
     /// The last call, if that failed.
     pub failed_at: Option<DateTime<Utc>>,
     pub problem: Option<String>,
+}
+
+/// Somebody else had changed the rules of a host's isolation: told once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DriftNote {
+    pub endpoint_id: EndpointId,
+    pub hostname: String,
+    #[serde(flatten)]
+    pub drift: Drift,
+}
+
+/// How far a long command is, in the agent's words. Not kept.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ProgressNote {
+    pub endpoint_id: EndpointId,
+    pub command_id: CommandId,
+    pub step: String,
+    pub done: u32,
+    pub total: u32,
+    pub bytes: u64,
 }
 
 /// How the click was answered; `Accepted` means that the command is on disk.

@@ -2,25 +2,29 @@
 
 mod agents;
 mod batches;
+mod break_glass;
 mod console;
+mod isolation;
 mod request;
 mod schedules;
 mod upkeep;
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
-use voltaxe_protocol::{EndpointId, Keypair, PublicKey};
+use voltaxe_protocol::{CommandId, EndpointId, Keypair, PublicKey};
 use voltaxe_store::{NewTelemetry, Store};
 
 pub use self::agents::AgentError;
 pub use self::batches::{BatchProgress, BatchRequest};
+pub use self::break_glass::IssuedTicket;
 pub use self::console::check_rate_limit;
-pub use self::request::{Options, Order, Request, Target};
+pub use self::request::{Request, Target, action_of};
 pub use self::schedules::{ScheduleRequest, When};
 pub use self::upkeep::Retention;
 pub use crate::delivery::{Caller, ResultOutcome};
@@ -28,9 +32,10 @@ pub use crate::registry::StreamHandle;
 use crate::{
     StrikeError,
     delivery::{Delivery, DeliveryConfig, Gatherer},
-    events::Events,
+    events::{Change, Events},
     evidence::{Evidence, EvidenceConfig},
     meters::{Commit, Meters},
+    model::DriftNote,
 };
 
 /// The rules that a deployment may set.
@@ -45,6 +50,8 @@ pub struct StrikeConfig {
     /// `None`: no evidence is taken or shown, as where only the database is looked after.
     pub evidence: Option<EvidenceConfig>,
     pub telemetry_interval_seconds: u32,
+    /// Where agents reach the server, now and soon: isolated hosts keep these open.
+    pub announce: Vec<SocketAddr>,
 }
 
 impl Default for StrikeConfig {
@@ -56,6 +63,7 @@ impl Default for StrikeConfig {
             enrolment_token_lifetime: TimeDelta::hours(1),
             evidence: None,
             telemetry_interval_seconds: 15,
+            announce: Vec::new(),
         }
     }
 }
@@ -78,6 +86,8 @@ struct Inner {
     keys: Mutex<HashMap<EndpointId, Arc<agents::KnownAgent>>>,
     /// Active endpoints by name, as last read.
     names: Mutex<HashMap<String, EndpointId>>,
+    /// When the progress of a command was told last.
+    progress: Mutex<HashMap<CommandId, DateTime<Utc>>>,
 }
 
 impl Strike {
@@ -93,17 +103,18 @@ impl Strike {
     ) -> Self {
         let first_event = u64::try_from(now.timestamp_micros()).unwrap_or(1).max(1);
         let meters = Meters::default();
+        let events = Events::new(first_event);
         let delivery = Delivery::new(
             store.clone(),
             key,
             config.delivery.clone(),
-            Events::new(first_event),
+            events.clone(),
             meters.clone(),
             caller,
         );
         Self {
             inner: Arc::new(Inner {
-                telemetry: telemetry_gatherer(store.clone(), meters),
+                telemetry: telemetry_gatherer(store.clone(), meters, events),
                 store,
                 delivery,
                 evidence: config.evidence.clone().map(Evidence::new),
@@ -111,6 +122,7 @@ impl Strike {
                 instance: Uuid::new_v4(),
                 keys: Mutex::default(),
                 names: Mutex::default(),
+                progress: Mutex::default(),
             }),
         }
     }
@@ -170,18 +182,36 @@ impl Strike {
     }
 }
 
-fn telemetry_gatherer(store: Store, meters: Meters) -> Gatherer<NewTelemetry, ()> {
+fn telemetry_gatherer(store: Store, meters: Meters, events: Events) -> Gatherer<NewTelemetry, ()> {
     const GROUP: usize = 512;
 
     Gatherer::start(
         GROUP,
         |message: &NewTelemetry| message.endpoint_id.clone(),
         move |group: Vec<NewTelemetry>| {
-            let (store, meters) = (store.clone(), meters.clone());
+            let (store, meters, events) = (store.clone(), meters.clone(), events.clone());
             async move {
-                meters.time(Commit::Telemetry, group.len(), store.record_telemetry(&group)).await?;
-                Ok(vec![(); group.len()])
+                let count = group.len();
+                let drifted = meters.time(Commit::Telemetry, count, store.record_telemetry(&group)).await?;
+                for (endpoint, hostname) in drifted {
+                    let message = group.iter().find(|message| message.endpoint_id == endpoint);
+                    let drift = message.and_then(|message| message.telemetry.isolation.drift.clone());
+                    if let Some(drift) = drift {
+                        tell_drift(DriftNote { endpoint_id: endpoint, hostname, drift }, &meters, &events);
+                    }
+                }
+                Ok(vec![(); count])
             }
         },
     )
+}
+
+fn tell_drift(note: DriftNote, meters: &Meters, events: &Events) {
+    let DriftNote { endpoint_id, hostname, drift } = &note;
+    let outcome = if drift.put_back { "put back" } else { "not put back" };
+    tracing::warn!(endpoint = %endpoint_id, count = drift.count, "the isolation of {hostname} was changed by somebody else, and {outcome}");
+    meters.drifted();
+    if events.is_watched() {
+        events.publish(Change::Drift(Arc::new(note)));
+    }
 }

@@ -27,7 +27,8 @@ pub async fn result(State(strike): State<Strike>, signed: Signed) -> Result<Json
     let result: CommandResult = signed.json()?;
     let outcome = strike.result(&signed.endpoint, result, Channel::Polling, clock::now()).await?;
     let (ResultOutcome::Recorded(record) | ResultOutcome::AlreadyFinal(record)) = outcome;
-    Ok(Json(ResultReceipt { status: "recorded".to_owned(), command: command_json(&record) }))
+    let command = command_json(&record.without_data());
+    Ok(Json(ResultReceipt { status: "recorded".to_owned(), command }))
 }
 
 /// `POST /telemetry`

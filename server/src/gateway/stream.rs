@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use voltaxe_orchestrator::{
     Strike, StrikeError,
     enrolment::new_secret,
-    model::Channel,
+    model::{Channel, ProgressNote},
     strike::{AgentError, StreamHandle},
 };
 use voltaxe_protocol::{AgentFrame, EndpointId, Envelope, MAX_FRAME_BYTES, RefusalReason, ServerFrame};
@@ -204,8 +204,12 @@ async fn hear(
             delivery.not_known(endpoint, command_id, now).await.map_err(Into::into)
         }
         AgentFrame::Hello { .. } => return Err("it said hello twice"),
-        // Nobody draws it yet.
-        AgentFrame::Progress { .. } => Ok(()),
+        AgentFrame::Progress { command_id, step, done_steps, total_steps, bytes } => {
+            let endpoint_id = endpoint.clone();
+            let (done, total) = (done_steps, total_steps);
+            strike.progress(ProgressNote { endpoint_id, command_id, step, done, total, bytes }, now);
+            Ok(())
+        }
         AgentFrame::Unknown => {
             tracing::debug!(%endpoint, "a frame of a kind this version does not know");
             Ok(())

@@ -2,8 +2,10 @@
 
 pub mod batches;
 pub mod commands;
+pub mod endpoints;
 pub mod evidence;
 pub mod limits;
+mod order;
 pub mod schedules;
 
 use std::str::FromStr;
@@ -17,7 +19,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
-use voltaxe_orchestrator::{Strike, authority::may, strike::Order};
+use voltaxe_orchestrator::{Strike, authority::may};
 
 use super::{records, session::Permitted};
 use crate::{clock, problem::ApiError};
@@ -43,13 +45,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
         .map(|value| value.to_str().ok().and_then(|text| text.parse::<Uuid>().ok()))
         .map(|key| key.ok_or_else(|| ApiError::invalid("Idempotency-Key", "must be a UUID")))
         .transpose()
-}
-
-fn order_of(kind: &str) -> Result<Order, ApiError> {
-    Order::of_kind(kind).ok_or_else(|| {
-        let known = Order::ALL.map(Order::kind).join(", ");
-        ApiError::invalid("command", format!("must be one of {known}"))
-    })
 }
 
 /// An id in a path; `form` says what it looks like.

@@ -131,6 +131,8 @@ fn frame(event: &Event) -> Frame {
     let (name, data) = match &event.change {
         Change::Endpoint(view) => ("endpoint", serde_json::to_string(&model::Endpoint::from(view.as_ref()))),
         Change::Command(record) => ("command", serde_json::to_string(&model::Command::from(record.as_ref()))),
+        Change::Drift(note) => ("drift", serde_json::to_string(note.as_ref())),
+        Change::Progress(note) => ("progress", serde_json::to_string(note.as_ref())),
         Change::Evidence(progress) => ("evidence", serde_json::to_string(progress.as_ref())),
     };
     match data {

@@ -104,16 +104,25 @@ pub enum RecordedResult {
     Unknown,
 }
 
-/// Selects whole command rows: the part before SELECT, the part from FROM on, and the arguments.
+/// Selects whole command rows: the part before SELECT, the part from FROM on, and the arguments. With `lines:` for lists,
+/// where a result's `data`, which can be 64 KiB, is left out.
 macro_rules! command_rows {
+    (lines: $from:literal $(, $arg:expr)* $(,)?) => {
+        command_rows!(@ "", r#"result - 'data' AS "result?""#, $from $(, $arg)*)
+    };
     ($with:literal, $from:literal $(, $arg:expr)* $(,)?) => {
+        command_rows!(@ $with, r#"result AS "result?""#, $from $(, $arg)*)
+    };
+    (@ $with:literal, $result:literal, $from:literal $(, $arg:expr)*) => {
         sqlx::query_as!(
             CommandRow,
             $with
                 + r#" SELECT id AS "id!", endpoint_id AS "endpoint_id!", hostname AS "hostname!",
                         command AS "command!", params AS "params!", status AS "status!",
                         created_at AS "created_at!", delivered_at AS "delivered_at?", started_at AS "started_at?",
-                        executed_at AS "executed_at?", finished_at AS "finished_at?", result AS "result?",
+                        executed_at AS "executed_at?", finished_at AS "finished_at?", "#
+                + $result
+                + r#",
                         created_by AS "created_by!", reason AS "reason!", priority AS "priority!",
                         attempt AS "attempt!", channel AS "channel?", not_before AS "not_before?",
                         expires_at AS "expires_at!", epoch AS "epoch!", cancelled_by AS "cancelled_by?",
@@ -141,7 +150,7 @@ impl Store {
             .transpose()
     }
 
-    /// Newest first, those older than `before`.
+    /// Newest first, those older than `before`, without their results' `data`.
     #[tracing::instrument(name = "db.command.list_of_endpoint", skip_all, err(level = "debug"))]
     pub async fn commands_of(
         &self,
@@ -150,8 +159,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<CommandRecord>, StoreError> {
         let rows = command_rows!(
-            "",
-            "FROM commands WHERE endpoint_id = $1 AND id < $2 ORDER BY 1 DESC LIMIT $3",
+            lines: "FROM commands WHERE endpoint_id = $1 AND id < $2 ORDER BY 1 DESC LIMIT $3",
             endpoint.as_str(),
             before.map_or(i64::MAX, |id| id.0),
             limit
@@ -161,7 +169,7 @@ impl Store {
         records(rows)
     }
 
-    /// Of all endpoints, newest first, those older than `before`.
+    /// Of all endpoints, newest first, those older than `before`, without their results' `data`.
     #[tracing::instrument(name = "db.command.list", skip_all, err(level = "debug"))]
     pub async fn commands(
         &self,
@@ -169,8 +177,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<CommandRecord>, StoreError> {
         let rows = command_rows!(
-            "",
-            "FROM commands WHERE id < $1 ORDER BY 1 DESC LIMIT $2",
+            lines: "FROM commands WHERE id < $1 ORDER BY 1 DESC LIMIT $2",
             before.map_or(i64::MAX, |id| id.0),
             limit
         )
@@ -179,7 +186,7 @@ impl Store {
         records(rows)
     }
 
-    /// The commands of a batch by id, those greater than `after`.
+    /// The commands of a batch by id, those greater than `after`, without their results' `data`.
     #[tracing::instrument(name = "db.command.list_of_batch", skip_all, err(level = "debug"))]
     pub async fn commands_of_batch(
         &self,
@@ -188,8 +195,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<CommandRecord>, StoreError> {
         let rows = command_rows!(
-            "",
-            "FROM commands WHERE batch_id = $1 AND id > $2 ORDER BY 1 LIMIT $3",
+            lines: "FROM commands WHERE batch_id = $1 AND id > $2 ORDER BY 1 LIMIT $3",
             batch.0,
             after.map_or(0, |id| id.0),
             limit

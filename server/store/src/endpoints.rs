@@ -1,4 +1,4 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use voltaxe_protocol::{CommandId, EndpointId, Epoch, HostFacts, IsolationObservation, ObservedIsolation};
 
 use crate::{
@@ -26,11 +26,15 @@ macro_rules! endpoint_rows {
                       e.agent_version AS "agent_version!", e.os AS "os!",
                       d.command_id AS "command_id?", d.direction AS "direction?", d.state AS "state?",
                       d.created_by AS "created_by?", d.created_at AS "created_at?", d.reason AS "reason?",
-                      d.expires_at AS "expires_at?", d.message AS "message?",
+                      d.expires_at AS "expires_at?", d.message AS "message?", d.terms AS "terms?",
+                      d.change_id AS "change_id?",
+                      (SELECT s.next_run_at FROM schedules s
+                       WHERE s.rollback_of = d.command_id AND s.state = 'waiting' LIMIT 1) AS "auto_restore_at?",
                       t.isolation_state AS "isolation_state?", t.isolation_generation AS "isolation_generation?",
                       t.isolation_detail AS "isolation_detail?",
                       t.isolation_observed_at AS "isolation_observed_at?",
-                      t.isolation_received_at AS "isolation_received_at?", t.body AS "body?"
+                      t.isolation_received_at AS "isolation_received_at?",
+                      t.isolation_facts AS "isolation_facts?", t.body AS "body?"
                FROM endpoints e
                LEFT JOIN desired_isolation d ON d.endpoint_id = e.id
                LEFT JOIN telemetry_latest t ON t.endpoint_id = e.id "#
@@ -247,11 +251,15 @@ struct EndpointRow {
     reason: Option<String>,
     expires_at: Option<DateTime<Utc>>,
     message: Option<String>,
+    terms: Option<serde_json::Value>,
+    change_id: Option<i64>,
+    auto_restore_at: Option<DateTime<Utc>>,
     isolation_state: Option<String>,
     isolation_generation: Option<i64>,
     isolation_detail: Option<String>,
     isolation_observed_at: Option<DateTime<Utc>>,
     isolation_received_at: Option<DateTime<Utc>>,
+    isolation_facts: Option<serde_json::Value>,
     body: Option<serde_json::Value>,
 }
 
@@ -275,6 +283,9 @@ impl TryFrom<EndpointRow> for EndpointRecord {
                 reason: row.reason.unwrap_or_default(),
                 expires_at: row.expires_at.ok_or_else(|| bad("desired_isolation", "expires_at"))?,
                 message: row.message,
+                terms: row.terms.and_then(|terms| serde_json::from_value(terms).ok()).unwrap_or_default(),
+                change_id: row.change_id.map(CommandId),
+                auto_restore_at: row.auto_restore_at,
             }),
             _ => None,
         };
@@ -291,7 +302,7 @@ impl TryFrom<EndpointRow> for EndpointRecord {
                     generation: row.isolation_generation.map(CommandId),
                     observed_at,
                     detail: row.isolation_detail,
-                    ..IsolationObservation::default()
+                    ..said_besides(row.isolation_facts, observed_at)
                 },
                 received_at,
             }),
@@ -312,6 +323,27 @@ impl TryFrom<EndpointRow> for EndpointRecord {
             telemetry: row.body.and_then(|body| serde_json::from_value(body).ok()),
         })
     }
+}
+
+/// What an observation says besides its state; `None` when that is nothing, as it is for most of a fleet.
+pub(crate) fn facts_of(observation: &IsolationObservation) -> Option<serde_json::Value> {
+    let IsolationObservation { auto_restore_at, is_provisional, exceptions, allows_dns, drift, .. } =
+        observation;
+    let says_more = auto_restore_at.is_some()
+        || *is_provisional
+        || !exceptions.is_empty()
+        || *allows_dns
+        || drift.is_some();
+    says_more.then(|| serde_json::to_value(observation).unwrap_or_default())
+}
+
+/// `facts` of another observation than the one of `observed_at` say nothing: a server that knows of no facts renewed that.
+fn said_besides(facts: Option<serde_json::Value>, observed_at: DateTime<Utc>) -> IsolationObservation {
+    let facts: Option<IsolationObservation> = facts.and_then(|facts| serde_json::from_value(facts).ok());
+    // The database keeps microseconds.
+    facts
+        .filter(|facts| (facts.observed_at - observed_at).abs() <= TimeDelta::microseconds(1))
+        .unwrap_or_default()
 }
 
 /// The host's own words on its operating system, bounded.

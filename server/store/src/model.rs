@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use voltaxe_protocol::{
-    CommandId, CommandState, EndpointId, Envelope, Epoch, IsolationObservation, Telemetry,
+    CommandId, CommandState, EndpointId, Envelope, Epoch, Exception, IsolationObservation, Telemetry,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,20 @@ pub struct DesiredIsolation {
     pub expires_at: DateTime<Utc>,
     /// The agent's words on a final state.
     pub message: Option<String>,
+    /// Of an isolate.
+    pub terms: IsolationTerms,
+    /// The command that set these terms, when that was not the isolate itself.
+    pub change_id: Option<CommandId>,
+    /// When the server takes the isolation back by itself.
+    pub auto_restore_at: Option<DateTime<Utc>>,
+}
+
+/// What an isolation leaves open.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IsolationTerms {
+    pub exceptions: Vec<Exception>,
+    pub allow_dns: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -69,7 +83,7 @@ pub struct CommandRecord {
     pub id: CommandId,
     pub endpoint_id: EndpointId,
     pub hostname: String,
-    /// `network_isolate`, `network_restore`, `agent_check`.
+    /// As [`voltaxe_protocol::Command::kind`].
     pub command: String,
     pub params: serde_json::Value,
     pub status: CommandState,
@@ -80,7 +94,7 @@ pub struct CommandRecord {
     pub executed_at: Option<DateTime<Utc>>,
     /// When it became final, in whatever way.
     pub finished_at: Option<DateTime<Utc>>,
-    /// `{"success": .., "message": .., "data": ..}`
+    /// `{"success": .., "message": .., "data": ..}`; without `data` in lists and in events.
     pub result: Option<serde_json::Value>,
     pub created_by: String,
     pub reason: String,
@@ -96,6 +110,17 @@ pub struct CommandRecord {
     pub cancel_requested_at: Option<DateTime<Utc>>,
     pub batch_id: Option<BatchId>,
     pub schedule_id: Option<ScheduleId>,
+}
+
+impl CommandRecord {
+    /// Without the result's `data`, which can be large, and is not for everybody.
+    #[must_use]
+    pub fn without_data(mut self) -> Self {
+        if let Some(result) = self.result.as_mut().and_then(serde_json::Value::as_object_mut) {
+            result.remove("data");
+        }
+        self
+    }
 }
 
 /// One order to many endpoints.

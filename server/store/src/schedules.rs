@@ -7,7 +7,8 @@ use voltaxe_protocol::{CommandId, EndpointId};
 use crate::{
     Store, StoreError,
     batches::{CreateBatch, NewBatch, create_in},
-    commands::endpoint_id,
+    commands::{NewCommand, endpoint_id, insert},
+    isolation::note_change,
     model::{BatchId, CommandRecord, ScheduleId, ScheduleKind, ScheduleRecord},
 };
 
@@ -150,15 +151,18 @@ impl Store {
         .collect()
     }
 
-    /// Ends a schedule that waits. `None` when it does not wait (any more).
+    /// Ends a schedule that waits, and gives the command that `change` makes of it: a host's kernel may count the time, too.
+    /// `None` when it does not wait (any more). One transaction.
     #[tracing::instrument(name = "db.schedule.cancel", skip_all, err(level = "debug"))]
     pub async fn cancel_schedule(
         &self,
         id: ScheduleId,
         by: &str,
+        change: impl FnOnce(&ScheduleRecord) -> Option<NewCommand>,
         now: DateTime<Utc>,
-    ) -> Result<Option<ScheduleRecord>, StoreError> {
-        schedule_rows!(
+    ) -> Result<Option<(ScheduleRecord, Vec<CommandRecord>)>, StoreError> {
+        let mut tx = self.durable.begin().await?;
+        let ended = schedule_rows!(
             "WITH ended AS (
                UPDATE schedules SET state = 'cancelled', next_run_at = NULL, ended_by = $2, ended_at = $3
                WHERE id = $1 AND state = 'waiting' RETURNING *
@@ -171,22 +175,28 @@ impl Store {
             by,
             now
         )
-        .fetch_optional(&self.durable)
-        .await?
-        .map(ScheduleRecord::try_from)
-        .transpose()
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(ended) = ended else { return Ok(None) };
+        let record = ScheduleRecord::try_from(ended)?;
+        let made = make_change(&mut tx, change(&record), now).await?;
+        tx.commit().await?;
+        Ok(Some((record, made)))
     }
 
-    /// Moves a waiting rollback on by so many seconds. `None` when it does not wait (any more).
+    /// Moves a waiting rollback on by so many seconds; `change` as for [`Store::cancel_schedule`]. `None` when it does not wait
+    /// (any more). One transaction.
     #[tracing::instrument(name = "db.schedule.extend", skip_all, err(level = "debug"))]
     pub async fn extend_rollback(
         &self,
         id: ScheduleId,
         seconds: i32,
         by: &str,
+        change: impl FnOnce(&ScheduleRecord) -> Option<NewCommand>,
         now: DateTime<Utc>,
-    ) -> Result<Option<ScheduleRecord>, StoreError> {
-        schedule_rows!(
+    ) -> Result<Option<(ScheduleRecord, Vec<CommandRecord>)>, StoreError> {
+        let mut tx = self.durable.begin().await?;
+        let moved = schedule_rows!(
             "WITH moved AS (
                UPDATE schedules SET rollback_after_seconds = rollback_after_seconds + $2,
                  next_run_at = next_run_at + make_interval(secs => $2),
@@ -204,10 +214,13 @@ impl Store {
             by,
             now
         )
-        .fetch_optional(&self.durable)
-        .await?
-        .map(ScheduleRecord::try_from)
-        .transpose()
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(moved) = moved else { return Ok(None) };
+        let record = ScheduleRecord::try_from(moved)?;
+        let made = make_change(&mut tx, change(&record), now).await?;
+        tx.commit().await?;
+        Ok(Some((record, made)))
     }
 
     /// Schedules whose time has come, oldest first, at most 100; and those that can have no run any more.
@@ -288,6 +301,19 @@ impl Store {
         .map(|id| endpoint_id("endpoints", id))
         .collect()
     }
+}
+
+async fn make_change(
+    tx: &mut sqlx::PgTransaction<'_>,
+    change: Option<NewCommand>,
+    now: DateTime<Utc>,
+) -> Result<Vec<CommandRecord>, StoreError> {
+    let Some(change) = change else { return Ok(Vec::new()) };
+    let made = insert(&mut **tx, &[change], now).await?;
+    for record in &made {
+        note_change(tx, record).await?;
+    }
+    Ok(made)
 }
 
 struct ScheduleRow {

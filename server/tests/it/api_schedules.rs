@@ -146,7 +146,9 @@ async fn an_isolation_takes_itself_back_counted_from_when_it_took_effect() {
     let longer = server.post(&extend, &who, &json!({ "seconds": 600 })).await;
     assert_eq!(longer.status, 200, "{longer:?}");
     server.strike.run_schedules(due + TimeDelta::seconds(1)).await.unwrap();
-    assert!(agent.poll(&server).await.is_empty(), "it was extended");
+    let told = agent.poll(&server).await;
+    assert_eq!(told.len(), 1, "it was extended");
+    assert_eq!(told[0]["command"], "isolation_change", "the host's kernel counts, too");
     server.strike.run_schedules(due + TimeDelta::seconds(601)).await.unwrap();
     let commands = agent.poll(&server).await;
     assert_eq!(commands[0]["command"], "network_restore");

@@ -125,6 +125,8 @@ async fn it_starts_is_administered_beside_and_stops_in_order() {
     assert!(text(&token.stdout).starts_with("vxe1."), "{token:?}");
     let endpoints = admin(&state, &["list-endpoints", "--json"], "");
     assert_eq!(text(&endpoints.stdout).trim(), "[]");
+    let ticket = admin(&state, &["release-ticket", "--host", "web-99", "--reason", "on the phone"], "");
+    assert!(text(&ticket.stderr).contains("web-99"), "{ticket:?}");
 
     server.signal("-TERM");
     assert!(server.ended().await.success());

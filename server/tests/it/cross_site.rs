@@ -7,7 +7,7 @@ use crate::harness::TestServer;
 async fn posts_from_another_site_are_refused_whoever_is_signed_in() {
     let server = TestServer::start().await;
     let admin = server.signed_in(Role::Admin).await;
-    for path in ["/api/isolate", "/rpc/isolate", "/rpc/sign_out", "/rpc/sign_in"] {
+    for path in ["/api/isolate", "/rpc/order", "/rpc/sign_out", "/rpc/sign_in"] {
         for (name, value) in
             [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("sec-fetch-site", "none")]
         {

@@ -1,25 +1,28 @@
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use voltaxe_orchestrator::authority::Role;
-use voltaxe_protocol::ObservedIsolation;
+use voltaxe_protocol::{AgentFrame, CommandId, ObservedIsolation};
 
-use crate::harness::{As, TestServer, agent::TestAgent};
+use crate::harness::{
+    As, TestServer,
+    agent::{TestAgent, say},
+};
 
 #[derive(Debug)]
-struct Frame {
-    event: String,
-    id: String,
-    data: String,
+pub struct Frame {
+    pub event: String,
+    pub id: String,
+    pub data: String,
 }
 
 /// The frames of an event stream, as a browser would cut them.
-struct Frames {
+pub struct Frames {
     body: futures::stream::BoxStream<'static, Vec<u8>>,
     rest: String,
 }
 
 impl Frames {
-    async fn open(server: &TestServer, who: &As) -> Self {
+    pub async fn open(server: &TestServer, who: &As) -> Self {
         let response = server.open("/events", who).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -57,7 +60,7 @@ impl Frames {
         tokio::time::timeout(std::time::Duration::from_secs(20), next).await.expect("a frame within 20 s")
     }
 
-    async fn next_called(&mut self, event: &str) -> Frame {
+    pub async fn next_called(&mut self, event: &str) -> Frame {
         loop {
             let frame = self.next().await;
             if frame.event == event {
@@ -104,4 +107,43 @@ async fn a_lost_connection_resumes_without_a_gap_and_an_unknown_place_loads_anew
 
     let mut lost = Frames::open(&server, &who.clone().with("last-event-id", "17")).await;
     assert_eq!(lost.next().await.event, "reset");
+}
+
+#[tokio::test]
+async fn progress_is_told_at_most_twice_a_second_and_never_kept() {
+    let server = TestServer::start().await;
+    let mut agent = TestAgent::enrolled(&server, "web-01").await;
+    let (mut socket, _) = agent.join(&server).await;
+    let who = server.signed_in(Role::Responder).await;
+    let mut frames = Frames::open(&server, &who).await;
+    frames.next_called("reset").await;
+    let body = json!({ "command": "collect_forensics", "hostname": "web-01", "reason": "looking",
+                       "params": { "profile": "quick" } });
+    let click = server.post("/api/commands", &who, &body).await;
+    let id = CommandId(click.body["command_id"].as_i64().unwrap());
+    for done in 0..200 {
+        let step = format!("processes{}", "!".repeat(1000));
+        let frame =
+            AgentFrame::Progress { command_id: id, step, done_steps: done, total_steps: 200, bytes: 4096 };
+        say(&mut socket, &frame).await;
+    }
+    let result = json!({ "command_id": id, "success": true, "message": "collected" });
+    say(&mut socket, &AgentFrame::Result(serde_json::from_value(result).unwrap())).await;
+    let mut told = Vec::new();
+    loop {
+        let frame = frames.next().await;
+        let data: Value = serde_json::from_str(&frame.data).unwrap();
+        match frame.event.as_str() {
+            "progress" => told.push(data),
+            "command" if data["state"] == "executed" => break,
+            _ => {}
+        }
+    }
+    assert!((1..100).contains(&told.len()), "{} of 200", told.len());
+    assert_eq!((&told[0]["command_id"], &told[0]["endpoint_id"]), (&json!(id), &json!(agent.id)));
+    assert_eq!(
+        (&told[0]["done"], &told[0]["total"], &told[0]["bytes"]),
+        (&json!(0), &json!(200), &json!(4096))
+    );
+    assert_eq!(told[0]["step"].as_str().unwrap().len(), 200, "cut");
 }

@@ -18,7 +18,7 @@ use voltaxe_server::{
     clock,
     config::{EvidencePlace, EvidenceSettings},
     evidence_store::evidence_config,
-    gateway::call,
+    gateway::{call, probe::ArrivedAt},
     routes,
     state::{AppState, Places},
     web::install::Installer,
@@ -149,7 +149,8 @@ impl TestServer {
             shutdown: shutdown.clone(),
         };
         let handle = Handle::new();
-        let service = routes::everything(&state).into_make_service_with_connect_info::<SocketAddr>();
+        let router = routes::everything(&state).layer(axum::Extension(ArrivedAt(address)));
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
         tokio::spawn(server.serve(service));
         let telling = strike.clone();

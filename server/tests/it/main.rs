@@ -4,16 +4,21 @@
 
 mod agent_enroll;
 mod agent_evidence;
+mod agent_probe;
 mod agent_stream;
 mod api_batches;
 mod api_commands;
+mod api_endpoints;
 mod api_isolate;
+mod api_isolation;
+mod api_processes;
 mod api_rate_limits;
 mod api_schedules;
 mod binary;
 mod channels;
 mod command;
 mod cross_site;
+mod drift;
 mod durability;
 mod events;
 mod evidence;

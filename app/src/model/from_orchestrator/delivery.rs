@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use voltaxe_orchestrator::{
     model::{BatchRecord, ChannelHealth, DirectHealth, ScheduleKind, ScheduleRecord, ScheduleState as Waits},
-    strike::{self, BatchProgress},
+    strike::BatchProgress,
 };
-use voltaxe_protocol::EndpointId;
+use voltaxe_protocol::{AgentCheck, Command, EndpointId, NetworkIsolate, NetworkRestore};
 
 use super::millis;
 use crate::model::{
@@ -37,12 +37,13 @@ impl From<&DirectHealth> for Direct {
     }
 }
 
-impl From<Order> for strike::Order {
+impl From<Order> for Command {
+    /// Without a reason: the orchestrator puts the request's there.
     fn from(order: Order) -> Self {
         match order {
-            Order::Isolate => Self::Isolate,
-            Order::Restore => Self::Restore,
-            Order::Check => Self::AgentCheck,
+            Order::Isolate => Self::NetworkIsolate(NetworkIsolate::default()),
+            Order::Restore => Self::NetworkRestore(NetworkRestore { reason: String::new() }),
+            Order::Check => Self::AgentCheck(AgentCheck {}),
         }
     }
 }

@@ -1,17 +1,22 @@
 use super::*;
 use crate::model::endpoint::{Observed, tests::endpoint};
 
-fn shown(observed: Option<ObservedState>, order: Option<(Direction, State)>, live: bool) -> Isolation {
-    let mut host = endpoint();
-    host.live = live;
-    host.observed = observed.map(|state| Observed {
+fn observed(state: ObservedState) -> Observed {
+    Observed {
         state,
         generation: None,
-        observed_at: 10,
-        received_at: 20,
-        detail: Some("2 of 5 chains".into()),
-    });
-    host.desired = order.map(|(direction, state)| Desired {
+        observed_at: 0,
+        received_at: 0,
+        detail: None,
+        open: vec![],
+        auto_restore_at: None,
+        is_provisional: false,
+        drift: None,
+    }
+}
+
+fn ordered(direction: Direction, state: State) -> Desired {
+    Desired {
         command_id: 41,
         direction,
         state,
@@ -20,7 +25,23 @@ fn shown(observed: Option<ObservedState>, order: Option<(Direction, State)>, liv
         reason: "beacon".into(),
         expires_at: 7 * time::DAY,
         message: Some("nft: permission denied".into()),
+        exceptions: String::new(),
+        allow_dns: false,
+        change_id: None,
+        auto_restore_at: None,
+    }
+}
+
+fn shown(state: Option<ObservedState>, order: Option<(Direction, State)>, live: bool) -> Isolation {
+    let mut host = endpoint();
+    host.live = live;
+    host.observed = state.map(|state| Observed {
+        observed_at: 10,
+        received_at: 20,
+        detail: Some("2 of 5 chains".into()),
+        ..observed(state)
     });
+    host.desired = order.map(|(direction, state)| ordered(direction, state));
     Isolation::of(&host)
 }
 
@@ -119,4 +140,37 @@ fn green_ends_with_age_or_with_the_live_updates() {
 fn a_queued_order_says_when_it_ends() {
     let queued = shown(Some(NotIsolated), Some((Isolate, Pending)), false);
     assert_eq!(queued.note(Some(time::HOUR), false).as_deref(), Some("expires in 6 d 23 h"));
+}
+
+#[test]
+fn an_isolation_on_new_terms_is_the_same_isolation() {
+    let mut host = endpoint();
+    host.desired = Some(Desired { change_id: Some(42), ..ordered(Isolate, Executed) });
+    host.observed = Some(Observed { generation: Some(42), received_at: 20, ..observed(Isolated) });
+    assert_eq!(Isolation::of(&host), ISOLATED, "the change's rules are in force, the isolate's order stands");
+}
+
+#[test]
+fn rules_that_may_be_lifted_again_are_not_green() {
+    let mut host = endpoint();
+    for state in [Delivered, Executed] {
+        host.desired = Some(ordered(Isolate, state));
+        host.observed = Some(Observed { is_provisional: true, ..observed(Isolated) });
+        assert_eq!(Isolation::of(&host), Isolation::Isolating);
+    }
+}
+
+#[test]
+fn an_end_that_was_planned_is_no_drift() {
+    let mut host = endpoint();
+    let end = 2 * time::HOUR;
+    host.desired = Some(Desired { auto_restore_at: Some(end), ..ordered(Isolate, Executed) });
+    for (received_at, expected) in [
+        (end - time::MINUTE, Isolation::Drift),
+        (end - time::SECOND, Isolation::Releasing),
+        (end + time::SECOND, Isolation::Releasing),
+    ] {
+        host.observed = Some(Observed { received_at, ..observed(NotIsolated) });
+        assert_eq!(Isolation::of(&host), expected, "{received_at}");
+    }
 }

@@ -6,6 +6,7 @@ use crate::{
         Endpoint, Order,
         channels::{Channel, Health},
         endpoint::Admission,
+        order::Sent,
     },
     page::{
         ask::{Ask, Asked},
@@ -58,8 +59,10 @@ fn CheckDelivery(endpoint: Signal<Endpoint>) -> impl IntoView {
         let key = new_key();
         answer.set(String::new());
         Box::pin(async move {
-            let accepted = api::check_agent(id, "Check delivery".to_owned(), key).await?;
-            answer.try_set(accepted.sentence(Order::Check, &hostname));
+            let form = "reason=Check+delivery".to_owned();
+            if let Sent::Command(accepted) = api::order(Order::Check, vec![id], form, false, key).await? {
+                answer.try_set(accepted.sentence(Order::Check, &hostname));
+            }
             Ok(())
         }) as Asked
     });

@@ -1,15 +1,19 @@
 use leptos::prelude::*;
 
-use super::rollback::RollbackNotice;
+use super::{
+    rollback::RollbackNotice,
+    terms::{Said, Terms},
+};
 use crate::{
     clock::mounted,
     model::{
         Direction, Endpoint, Isolation, Order, Rollback, State,
         endpoint::{Admission, Desired, Observed},
+        order::Sent,
     },
     page::{
         console::Announcer,
-        order_dialog::{Draft, OrderDialog, Sent, Target},
+        order_dialog::{Draft, OrderDialog, Target},
         session,
     },
     ui::{IsolationBadge, Moment, Notice, StateBadge, Tone, all, dom::effect, part, text, view},
@@ -35,10 +39,10 @@ pub fn IsolationPanel(
         });
         draft.set(Some(Draft::new(direction.into(), target, reason)));
     };
-    let on_sent = move |sent| {
+    let on_sent = move |(order, sent): (Order, Sent)| {
         let hostname = endpoint.with_untracked(|endpoint| endpoint.hostname.clone());
         answer.set(Some(match sent {
-            Sent::Command(order, accepted) => accepted.sentence(order, &hostname),
+            Sent::Command(accepted) => accepted.sentence(order, &hostname),
             Sent::Schedule(made) => format!("Scheduled: {made}. The page Schedules lists it."),
             Sent::Batch(_) => return,
         }));
@@ -75,7 +79,9 @@ pub fn IsolationPanel(
                     view! { <TakesNoOrders endpoint/> }
                 }
             })}
+            <Said endpoint/>
             <RollbackNotice rollback/>
+            <Terms endpoint/>
             <p class="isolation__answer" role="status">{text(move || answer.get().unwrap_or_default())}</p>
             <OrderDialog draft offline on_sent=Callback::new(on_sent)/>
         </section>
@@ -172,6 +178,7 @@ fn DesiredFact(desired: Option<Desired>) -> impl IntoView {
                 <span class="mono">{format!("#{} ", desired.command_id)}</span>
                 {desired.order()} <Moment at=desired.created_at/>
             </p>
+            {desired.change_id.map(|id| view! { <p>"On the terms of command " <span class="mono">{format!("#{id}")}</span></p> })}
             <p class="twofacts__reason"><q>{desired.reason}</q></p>
         },
     }

@@ -5,7 +5,10 @@ use leptos::prelude::*;
 use crate::{
     api,
     error::ApiError,
-    model::{Accepted, NewSchedule, Order, key, order},
+    model::{
+        Order, key,
+        order::{self, Sent},
+    },
 };
 
 /// An order being written. Its key is made when the dialog opens: however often it is sent, it is one command.
@@ -29,16 +32,6 @@ pub enum Target {
     Undo(String),
 }
 
-/// What became of a draft.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Sent {
-    Command(Order, Accepted),
-    /// In words.
-    Schedule(String),
-    /// By its id.
-    Batch(String),
-}
-
 type Answer = Pin<Box<dyn Future<Output = Result<Sent, ApiError>>>>;
 
 impl Draft {
@@ -47,46 +40,16 @@ impl Draft {
         Self { order, target, reason, key: new_key() }
     }
 
-    /// `not_before`: as in an input of type `datetime-local`; empty is at once.
-    pub fn send(self, release_after_seconds: Option<i64>, not_before: String) -> Answer {
+    /// `form`: the dialog's fields, encoded.
+    pub fn send(self, form: String) -> Answer {
         let Self { order, target, reason, key } = self;
         Box::pin(async move {
-            let ids = match target {
+            let (ids, as_batch) = match target {
                 Target::Undo(batch) => return api::undo_batch(batch, reason, key).await.map(Sent::Batch),
-                Target::Host { id, .. } if not_before.is_empty() => {
-                    let accepted = match order {
-                        Order::Isolate => api::isolate(id, reason, release_after_seconds, key).await,
-                        Order::Restore => api::restore(id, reason, key).await,
-                        Order::Check => api::check_agent(id, reason, key).await,
-                    };
-                    return accepted.map(|accepted| Sent::Command(order, accepted));
-                }
-                Target::Host { id, .. } => vec![id],
-                Target::Hosts(hosts) => hosts.into_iter().map(|(id, _)| id).collect(),
+                Target::Host { id, .. } => (vec![id], false),
+                Target::Hosts(hosts) => (hosts.into_iter().map(|(id, _)| id).collect(), true),
             };
-            if not_before.is_empty() {
-                return api::create_batch(order, ids, reason, release_after_seconds, key)
-                    .await
-                    .map(Sent::Batch);
-            }
-            if release_after_seconds.is_some() {
-                return Err(ApiError::Invalid {
-                    field: "auto_restore_after_seconds".to_owned(),
-                    problem: "does not go with a later start; schedule the release as well".to_owned(),
-                });
-            }
-            let new = NewSchedule {
-                order,
-                hostnames: String::new(),
-                endpoint_ids: ids,
-                reason,
-                not_before,
-                cron: String::new(),
-                time_zone: String::new(),
-                ends_at: String::new(),
-                idempotency_key: key,
-            };
-            api::create_schedule(new).await.map(Sent::Schedule)
+            api::order(order, ids, form, as_batch, key).await
         })
     }
 }
@@ -100,7 +63,8 @@ impl Draft {
     pub fn offers(&self) -> &'static str {
         match (&self.target, self.order) {
             (Target::Undo(_), _) => "",
-            (_, Order::Isolate) => "offers-time offers-release",
+            (Target::Host { .. }, Order::Isolate) => "offers-time offers-terms offers-preview",
+            (Target::Hosts(_), Order::Isolate) => "offers-time offers-terms",
             (_, Order::Restore | Order::Check) => "offers-time",
         }
     }

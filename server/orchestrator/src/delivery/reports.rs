@@ -68,7 +68,11 @@ impl<Q: Queue> Delivery<Q> {
             .data
             .as_ref()
             .and_then(|data| serde_json::from_value::<IsolationOutcome>(data.clone()).ok())
-            .map(|outcome| outcome.observation);
+            .map(|outcome| {
+                let mut observation = outcome.observation;
+                bounds::observation(&mut observation);
+                observation
+            });
         bounds::result(&mut result);
         let id = result.command_id;
         let begun = lock(&self.shared.begun).remove(&id);

@@ -6,15 +6,22 @@ use std::{
     sync::{Arc, MutexGuard, PoisonError},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use voltaxe_protocol::{
-    EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope, Epoch, HelloClaims,
-    PayloadType, PublicKey, RefusalReason, ServerFrame, Telemetry,
+    CommandId, EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope, Epoch,
+    HelloClaims, PayloadType, PublicKey, RefusalReason, ServerFrame, Telemetry,
 };
 use voltaxe_store::{AuditEntry, EnrolOutcome, NewEndpoint, NewTelemetry};
 
 use super::{StreamHandle, Strike};
-use crate::{StrikeError, bounds, enrolment, model::EndpointStatus};
+use crate::{
+    StrikeError, bounds, enrolment,
+    events::Change,
+    model::{EndpointStatus, ProgressNote},
+};
+
+const PROGRESS_PAUSE: TimeDelta = TimeDelta::milliseconds(500);
+const PROGRESS_REMEMBERED: usize = 1024;
 
 /// Why an agent is turned away. Its key stays good: it keeps it and tries again later.
 #[derive(Debug, thiserror::Error)]
@@ -210,6 +217,30 @@ impl Strike {
         self.inner.telemetry.submit(message).await?;
         self.changed(endpoint);
         Ok(())
+    }
+
+    /// How far a long command is: told to those who watch, at most twice a second a command. `progress.endpoint_id` is the
+    /// verified sender, so a page that shows a command asks for both.
+    pub fn progress(&self, mut progress: ProgressNote, now: DateTime<Utc>) {
+        self.saw(&progress.endpoint_id, now);
+        if !self.events().is_watched() || !self.may_tell(progress.command_id, now) {
+            return;
+        }
+        bounds::progress(&mut progress.step);
+        self.events().publish(Change::Progress(Arc::new(progress)));
+    }
+
+    /// Each message replaces the one before, so one that comes too soon is left out.
+    fn may_tell(&self, command: CommandId, now: DateTime<Utc>) -> bool {
+        let mut told = self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.get(&command).is_some_and(|at| now - *at < PROGRESS_PAUSE) {
+            return false;
+        }
+        if told.len() >= PROGRESS_REMEMBERED {
+            told.retain(|_, at| now - *at < PROGRESS_PAUSE);
+        }
+        told.insert(command, now);
+        true
     }
 
     /// Any other sign of life.

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-use voltaxe_protocol::{CommandId, EndpointId};
+use voltaxe_protocol::{Command, CommandId, EndpointId, NetworkRestore};
 use voltaxe_store::{CancelledBatch, CreateBatch, NewBatch};
 
 use super::{
-    Options, Order, Strike,
-    request::{Draft, invalid},
+    Strike, action_of,
+    request::{Draft, check_repeatable, invalid},
 };
 use crate::{
     StrikeError,
@@ -23,12 +23,13 @@ const AT_ONCE: i64 = 500;
 
 #[derive(Clone, Debug)]
 pub struct BatchRequest {
-    pub order: Order,
+    pub command: Command,
     /// Names of active endpoints, ids, or both; at least one, each counts once.
     pub hostnames: Vec<String>,
     pub endpoint_ids: Vec<EndpointId>,
     pub reason: String,
-    pub options: Options,
+    /// As in [`super::Request`].
+    pub expires_at: Option<DateTime<Utc>>,
     pub idempotency_key: Option<Uuid>,
 }
 
@@ -47,8 +48,9 @@ impl Strike {
         request: BatchRequest,
         now: DateTime<Utc>,
     ) -> Result<BatchRecord, StrikeError> {
-        operator.must(request.order.action())?;
-        let draft = self.draft(request.order, &request.reason, request.options, now)?;
+        operator.must(action_of(&request.command))?;
+        check_repeatable(&request.command)?;
+        let draft = self.draft(request.command, &request.reason, request.expires_at, now)?;
         let targets = self.targets(&request.hostnames, request.endpoint_ids).await?;
         self.make_batch(&operator.username, &draft, targets, None, request.idempotency_key, now).await
     }
@@ -112,7 +114,7 @@ impl Strike {
         now: DateTime<Utc>,
     ) -> Result<BatchRecord, StrikeError> {
         let batch = self.store().batch(id).await?.ok_or_else(|| no_such_batch(id))?;
-        if batch.command != Order::Isolate.kind() {
+        if batch.command != "network_isolate" {
             return Err(StrikeError::Conflict(format!(
                 "batch {id} is of {}; only network_isolate can be undone",
                 batch.command
@@ -124,7 +126,8 @@ impl Strike {
                 "no endpoint is isolated by batch {id} any more: there is nothing to undo"
             )));
         }
-        let draft = self.draft(Order::Restore, reason, Options::default(), now)?;
+        let restore = Command::NetworkRestore(NetworkRestore { reason: String::new() });
+        let draft = self.draft(restore, reason, None, now)?;
         self.make_batch(&permit.operator().username, &draft, targets, Some(id), idempotency_key, now).await
     }
 
@@ -161,7 +164,7 @@ impl Strike {
         now: DateTime<Utc>,
     ) -> Result<BatchRecord, StrikeError> {
         let id = BatchId(Uuid::now_v7());
-        let kind = draft.order().kind();
+        let kind = draft.command().kind();
         let commands = targets
             .into_iter()
             .map(|endpoint| {

@@ -3,22 +3,31 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::time::timeout;
-use voltaxe_protocol::{CommandId, CommandState, EndpointId, EnrolString};
-use voltaxe_store::{AuditEntry, Cancel, Enqueue};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, timeout},
+};
+use voltaxe_protocol::{Command, CommandId, CommandState, EndpointId, EnrolString};
+use voltaxe_store::{AuditEntry, Cancel, Enqueue, NewCommand};
 
-use super::{Order, Request, Strike, Target};
+use super::{
+    Request, Strike, Target, action_of,
+    request::{Draft, action_of_kind},
+};
 use crate::{
     StrikeError,
     authority::{Operator, Permit, may},
     delivery::Enqueued,
     enrolment,
+    events::{Change, Event},
     model::{Accepted, CommandRecord, EndpointRecord, EndpointView, EnrolmentTokenRecord, Method, RateLimit},
 };
 
 /// How long a click's answer waits for the receipt, so that it can name the channel that got it. A call may take longer:
 /// the page then learns of it as it learns of everything.
 const RECEIPT_WITHIN: Duration = Duration::from_millis(750);
+/// Looked for in the database while an event is waited for.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 const LABEL_CHARS: usize = 100;
 const TOKEN_USES: std::ops::RangeInclusive<i32> = 1..=1000;
 const COMMANDS_AT_ONCE: i64 = 500;
@@ -64,12 +73,48 @@ impl Strike {
         Ok(self.store().commands(before, limit.clamp(1, COMMANDS_AT_ONCE)).await?)
     }
 
+    /// With its result's `data`, if the operator may give such commands: what runs on a host is not for every viewer.
     pub async fn command(
         &self,
-        _permit: &Permit<may::View>,
+        permit: &Permit<may::View>,
         id: CommandId,
     ) -> Result<CommandRecord, StrikeError> {
-        self.store().command(id).await?.ok_or(StrikeError::UnknownCommand(id))
+        let record = self.store().command(id).await?.ok_or(StrikeError::UnknownCommand(id))?;
+        let action = action_of_kind(&record.command);
+        match action.map(|action| permit.operator().must(action)) {
+            Some(Ok(())) => Ok(record),
+            Some(Err(_)) | None => Ok(record.without_data()),
+        }
+    }
+
+    /// As [`Strike::command`], once the command is final or after `within`, whichever is first.
+    pub async fn command_when_final(
+        &self,
+        permit: &Permit<may::View>,
+        id: CommandId,
+        within: Duration,
+    ) -> Result<CommandRecord, StrikeError> {
+        let deadline = Instant::now() + within;
+        // Listened to before looking: what comes in between is not missed.
+        let mut events = self.events().subscribe(None).live;
+        loop {
+            let record = self.command(permit, id).await?;
+            if record.status.is_final() || Instant::now() >= deadline {
+                return Ok(record);
+            }
+            let is_told = async {
+                loop {
+                    match events.recv().await {
+                        Ok(Event { change: Change::Command(told), .. }) if told.id == id => return,
+                        Ok(_) => {}
+                        Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+                    }
+                }
+            };
+            // Another server on this database may have got the result: then no event tells of it here.
+            let pause = LOOK_AGAIN_AFTER.min(deadline.saturating_duration_since(Instant::now()));
+            let _ = timeout(pause, is_told).await;
+        }
     }
 
     /// Tells one host to do something. Answered when the command is on disk and, if it went out at once, when its receipt
@@ -78,15 +123,17 @@ impl Strike {
     pub async fn order(
         &self,
         operator: &Operator,
-        order: Order,
+        command: Command,
         request: Request,
         now: DateTime<Utc>,
     ) -> Result<Accepted, StrikeError> {
-        operator.must(order.action())?;
-        let draft = self.draft(order, &request.reason, request.options, now)?;
+        operator.must(action_of(&command))?;
+        let draft = self.draft(command, &request.reason, request.expires_at, now)?;
+        if let Command::IsolationChange(change) = draft.command() {
+            return self.change_isolation(operator, &draft, change, &request, now).await;
+        }
         let mut endpoint = self.resolve(&request.target).await?;
-        let mut new = draft.for_endpoint(endpoint.clone(), &operator.username);
-        new.idempotency_key = request.idempotency_key;
+        let mut new = self.one(&draft, endpoint.clone(), operator, &request);
         let mut enqueued = self.delivery().enqueue(new.clone(), now).await?;
         if let (Enqueue::NoSuchEndpoint, Target::Hostname(name)) = (&enqueued.outcome, &request.target) {
             // The name was remembered from before the host was enrolled anew.
@@ -109,18 +156,27 @@ impl Strike {
                     existing: false,
                 })
             }
-            Enqueue::Repeated(record) | Enqueue::AlreadyWanted(record) => Ok(Accepted {
-                command_id: record.id,
-                status: record.status,
-                method: self.method_of(&record),
-                existing: true,
-            }),
-            Enqueue::KeyReused => Err(StrikeError::Invalid {
-                field: "idempotency_key",
-                problem: "was used for another command; make a new one for a new click".to_owned(),
-            }),
+            Enqueue::Repeated(record) | Enqueue::AlreadyWanted(record) => Ok(self.accepted(&record, true)),
+            Enqueue::KeyReused => Err(key_reused()),
             Enqueue::NoSuchEndpoint => self.explain_missing(&endpoint).await,
         }
+    }
+
+    pub(super) fn one(
+        &self,
+        draft: &Draft,
+        endpoint: EndpointId,
+        operator: &Operator,
+        request: &Request,
+    ) -> NewCommand {
+        NewCommand {
+            idempotency_key: request.idempotency_key,
+            ..draft.for_endpoint(endpoint, &operator.username)
+        }
+    }
+
+    pub(super) fn accepted(&self, record: &CommandRecord, existing: bool) -> Accepted {
+        Accepted { command_id: record.id, status: record.status, method: self.method_of(record), existing }
     }
 
     /// Takes a command back. Final at once when nobody can have it; else the host is asked, and the record says so until it
@@ -228,7 +284,7 @@ impl Strike {
         Ok((string, record))
     }
 
-    async fn resolve(&self, target: &Target) -> Result<EndpointId, StrikeError> {
+    pub(super) async fn resolve(&self, target: &Target) -> Result<EndpointId, StrikeError> {
         let name = match target {
             Target::Endpoint(id) => return Ok(id.clone()),
             Target::Hostname(name) => name,
@@ -242,7 +298,7 @@ impl Strike {
         Ok(id)
     }
 
-    async fn explain_missing(&self, endpoint: &EndpointId) -> Result<Accepted, StrikeError> {
+    pub(super) async fn explain_missing(&self, endpoint: &EndpointId) -> Result<Accepted, StrikeError> {
         match self.store().endpoint(endpoint).await? {
             None => Err(StrikeError::UnknownHost(endpoint.to_string())),
             Some(record) => Err(StrikeError::Conflict(format!(
@@ -281,14 +337,19 @@ impl Strike {
     }
 }
 
+pub(super) fn key_reused() -> StrikeError {
+    StrikeError::Invalid {
+        field: "idempotency_key",
+        problem: "was used for another command; make a new one for a new click".to_owned(),
+    }
+}
+
 /// Also for the server's own console.
 pub fn check_rate_limit(kind: &str, per_minute: f64, burst: i32) -> Result<(), StrikeError> {
     let invalid = |field, problem: &str| Err(StrikeError::Invalid { field, problem: problem.to_owned() });
-    if kind != "*" && Order::of_kind(kind).is_none() {
-        return invalid(
-            "kind",
-            "must be network_isolate, network_restore, agent_check, or * for all together",
-        );
+    if kind != "*" && !Command::KINDS.contains(&kind) {
+        let problem = format!("must be * for all together, or one of {}", Command::KINDS.join(", "));
+        return invalid("kind", &problem);
     }
     if !(0.1..=1_000_000.0).contains(&per_minute) {
         return invalid("per_minute", "must be 0.1 to 1000000");

@@ -2,18 +2,18 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
-use voltaxe_protocol::EndpointId;
+use voltaxe_protocol::{Command, EndpointId};
 use voltaxe_store::{NewBatch, NewSchedule, Run};
 
 use super::{
-    Options, Order, Strike,
-    request::{checked_reason, invalid},
+    Strike, action_of,
+    request::{check_repeatable, invalid},
 };
 use crate::{
     StrikeError,
     authority::{Operator, Permit, may},
     cron::Recurrence,
-    model::{BatchId, IsolationDirection, ScheduleId, ScheduleKind, ScheduleRecord},
+    model::{BatchId, IsolationDirection, IsolationTerms, ScheduleId, ScheduleKind, ScheduleRecord},
 };
 
 /// A repeating schedule ends by itself after this, unless an earlier end was set.
@@ -24,7 +24,7 @@ const LATE: TimeDelta = TimeDelta::minutes(10);
 
 #[derive(Clone, Debug)]
 pub struct ScheduleRequest {
-    pub order: Order,
+    pub command: Command,
     pub hostnames: Vec<String>,
     pub endpoint_ids: Vec<EndpointId>,
     pub reason: String,
@@ -49,9 +49,10 @@ impl Strike {
         request: ScheduleRequest,
         now: DateTime<Utc>,
     ) -> Result<ScheduleRecord, StrikeError> {
-        operator.must(request.order.action())?;
-        let draft = self.draft(request.order, &request.reason, Options::default(), now)?;
-        let lifetime = self.config().command_lifetime;
+        operator.must(action_of(&request.command))?;
+        check_repeatable(&request.command)?;
+        let draft = self.draft(request.command, &request.reason, None, now)?;
+        let lifetime = self.lifetime_of(draft.command());
         let (kind, next_run_at, ends_at, lifetime, cron) = match request.when {
             When::Once(at) => {
                 if at <= now {
@@ -90,7 +91,7 @@ impl Strike {
         let new = NewSchedule {
             id: ScheduleId(Uuid::now_v7()),
             kind,
-            command: request.order.kind(),
+            command: draft.command().kind(),
             params: draft.params().clone(),
             reason: draft.reason.clone(),
             endpoint_ids,
@@ -133,14 +134,22 @@ impl Strike {
         Ok(self.store().rollbacks_of(endpoint).await?)
     }
 
+    /// Ends a schedule. Of an isolation's way back: the host's own timer is taken back as well.
     pub async fn cancel_schedule(
         &self,
         permit: &Permit<may::CancelCommand>,
         id: ScheduleId,
         now: DateTime<Utc>,
     ) -> Result<ScheduleRecord, StrikeError> {
-        match self.store().cancel_schedule(id, &permit.operator().username, now).await? {
-            Some(record) => {
+        let by = &permit.operator().username;
+        let terms = self.terms_behind(id).await?;
+        let change = |ended: &ScheduleRecord| {
+            let terms = terms.filter(|_| ended.kind == ScheduleKind::Rollback)?;
+            self.change_of_end(ended, terms, None, "Automatic release cancelled", by, now)
+        };
+        match self.store().cancel_schedule(id, by, change, now).await? {
+            Some((record, commands)) => {
+                self.delivery().send_out(commands, now);
                 self.schedule_changed(&record);
                 Ok(record)
             }
@@ -148,7 +157,7 @@ impl Strike {
         }
     }
 
-    /// Moves an isolation's way back on by so many seconds.
+    /// Moves an isolation's way back on by so many seconds, and the host's own timer with it.
     pub async fn extend_rollback(
         &self,
         permit: &Permit<may::Isolate>,
@@ -160,8 +169,17 @@ impl Strike {
         let Some(seconds) = seconds else {
             return Err(invalid("seconds", "must be 60 (a minute) to 2592000 (30 days)"));
         };
-        match self.store().extend_rollback(id, seconds, &permit.operator().username, now).await? {
-            Some(record) => {
+        let by = &permit.operator().username;
+        let terms = self.terms_behind(id).await?;
+        let change = |moved: &ScheduleRecord| {
+            // Not in effect yet: then it counts from now, which is late enough.
+            let after = TimeDelta::seconds(moved.rollback_after_seconds?.into());
+            let at = moved.next_run_at.unwrap_or(now + after);
+            self.change_of_end(moved, terms?, Some(at), "Automatic release moved", by, now)
+        };
+        match self.store().extend_rollback(id, seconds, by, change, now).await? {
+            Some((record, commands)) => {
+                self.delivery().send_out(commands, now);
                 self.schedule_changed(&record);
                 Ok(record)
             }
@@ -198,7 +216,7 @@ impl Strike {
         if schedule.kind == ScheduleKind::Rollback && !self.is_still_isolated_by(schedule).await? {
             return Ok(nothing("another order was given to the host since"));
         }
-        let Some(order) = Order::of_kind(&schedule.command) else {
+        let Some(command) = command_of(schedule, now) else {
             return Ok(nothing("this version does not know the command"));
         };
         let expires_at = match schedule.kind {
@@ -209,8 +227,10 @@ impl Strike {
         };
         // Not less than a command may live: a schedule that fires just before its end still gets through.
         let expires_at = expires_at.max(now + TimeDelta::seconds(30));
-        let options = Options { expires_at: Some(expires_at), auto_restore_after_seconds: None };
-        let draft = self.draft(order, &checked_reason(&schedule.reason)?, options, now)?;
+        let draft = match self.draft(command, &schedule.reason, Some(expires_at), now) {
+            Ok(draft) => draft,
+            Err(error) => return Ok(nothing(&format!("its command is not valid any more: {error}"))),
+        };
         let active = self.store().active_of(&schedule.endpoint_ids).await?;
         if active.is_empty() {
             return Ok(nothing("none of its endpoints is active"));
@@ -238,6 +258,17 @@ impl Strike {
         recurrence.next(now).filter(|next| *next < schedule.ends_at)
     }
 
+    /// The terms of the isolation that a rollback would end, if that is still the one that is wanted.
+    async fn terms_behind(&self, id: ScheduleId) -> Result<Option<IsolationTerms>, StrikeError> {
+        let Some(schedule) = self.store().schedule(id).await? else { return Ok(None) };
+        if schedule.kind != ScheduleKind::Rollback || !self.is_still_isolated_by(&schedule).await? {
+            return Ok(None);
+        }
+        let Some(endpoint) = schedule.endpoint_ids.first() else { return Ok(None) };
+        let record = self.store().endpoint(endpoint).await?;
+        Ok(record.and_then(|record| record.desired).map(|desired| desired.terms))
+    }
+
     async fn is_still_isolated_by(&self, schedule: &ScheduleRecord) -> Result<bool, StrikeError> {
         let Some(endpoint) = schedule.endpoint_ids.first() else { return Ok(false) };
         let desired = self.store().endpoint(endpoint).await?.and_then(|record| record.desired);
@@ -263,6 +294,16 @@ impl Strike {
             )),
         })
     }
+}
+
+/// What a run orders; exceptions that are over by then are left out.
+fn command_of(schedule: &ScheduleRecord, now: DateTime<Utc>) -> Option<Command> {
+    let command = serde_json::json!({ "command": schedule.command, "params": schedule.params });
+    let mut command = serde_json::from_value(command).ok()?;
+    if let Command::NetworkIsolate(isolate) = &mut command {
+        isolate.exceptions.retain(|exception| exception.until.is_none_or(|until| until > now));
+    }
+    Some(command)
 }
 
 fn no_such_schedule(id: ScheduleId) -> StrikeError {

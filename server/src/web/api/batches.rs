@@ -15,11 +15,14 @@ use voltaxe_orchestrator::{
     Strike,
     authority::may,
     model::{BatchId, BatchRecord},
-    strike::{BatchProgress, BatchRequest, Options},
+    strike::{BatchProgress, BatchRequest},
 };
 use voltaxe_protocol::{CommandId, EndpointId};
 
-use super::{Moment, Page, accepted, idempotency_key, order_of};
+use super::{
+    Moment, Page, accepted, idempotency_key,
+    order::{Beside, Params, command_of},
+};
 use crate::{
     clock,
     problem::ApiError,
@@ -37,7 +40,9 @@ pub struct Body {
     endpoint_ids: Vec<EndpointId>,
     reason: String,
     expires_at: Option<Moment>,
-    auto_restore_after_seconds: Option<i64>,
+    /// What the command's kind asks for.
+    params: Option<Params>,
+    auto_restore_after_seconds: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,15 +67,13 @@ pub async fn create(
     body: Result<Json<Body>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(body) = body?;
+    let beside = Beside(vec![("auto_restore_after_seconds", body.auto_restore_after_seconds)]);
     let request = BatchRequest {
-        order: order_of(&body.command)?,
+        command: command_of(&body.command, body.params, beside)?,
         hostnames: body.hostnames,
         endpoint_ids: body.endpoint_ids,
         reason: body.reason,
-        options: Options {
-            expires_at: body.expires_at,
-            auto_restore_after_seconds: body.auto_restore_after_seconds,
-        },
+        expires_at: body.expires_at,
         idempotency_key: idempotency_key(&headers)?,
     };
     let batch = strike.create_batch(&acting.0, request, clock::now()).await?;

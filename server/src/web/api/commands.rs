@@ -1,5 +1,7 @@
 //! `/api/isolate`, `/api/restore`, `/api/commands`: one order to one host.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{
@@ -13,13 +15,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use voltaxe_orchestrator::{
     Strike,
-    authority::may,
-    model::Accepted,
-    strike::{Options, Order, Request, ScheduleRequest, Target, When},
+    authority::{Operator, may},
+    model::{Accepted, ScheduleRecord},
+    strike::{Request, ScheduleRequest, Target, When},
 };
 use voltaxe_protocol::{CommandId, EndpointId};
 
-use super::{Moment, Page, accepted, idempotency_key, order_of, schedules::schedule_json};
+use super::{
+    Moment, Page, accepted, idempotency_key,
+    order::{Beside, Params, command_of},
+    schedules::schedule_json,
+};
 use crate::{
     clock,
     problem::ApiError,
@@ -38,9 +44,25 @@ pub struct Body {
     /// Make the command then instead of now: the answer is a schedule.
     not_before: Option<Moment>,
     expires_at: Option<Moment>,
-    /// Isolate only.
-    auto_restore_after_seconds: Option<i64>,
+    /// For `/api/commands` alone: what the command's kind asks for.
+    params: Option<Params>,
+    /// These go with an isolate only.
+    exceptions: Option<Value>,
+    allow_dns: Option<Value>,
+    notify_users: Option<Value>,
+    auto_restore_after_seconds: Option<Value>,
 }
+
+/// The query of `POST /api/commands`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// Seconds for which the answer waits for the command to be final; cut to the longest.
+    #[serde(default)]
+    wait: u64,
+}
+
+const LONGEST_WAIT_SECONDS: u64 = 20;
 
 /// `POST /api/isolate {"hostname": "web-01"}`: 202 when the command is on disk.
 pub async fn isolate(
@@ -50,7 +72,7 @@ pub async fn isolate(
     body: Result<Json<Body>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let body = without_command(body)?;
-    order(&strike, &acting, Order::Isolate, body, &headers, "Manual isolation").await
+    Ok(answer(order(&strike, &acting.0, "network_isolate", body, &headers, "Manual isolation").await?))
 }
 
 /// `POST /api/restore {"hostname": "web-01"}`
@@ -61,19 +83,31 @@ pub async fn restore(
     body: Result<Json<Body>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let body = without_command(body)?;
-    order(&strike, &acting, Order::Restore, body, &headers, "Manual release").await
+    Ok(answer(order(&strike, &acting.0, "network_restore", body, &headers, "Manual release").await?))
 }
 
-/// `POST /api/commands {"command": "agent_check", "hostname": "web-01", "reason": ".."}`
+/// `POST /api/commands[?wait=5] {"command": "agent_check", "hostname": "web-01", "reason": "..", "params": {..}}`. With `wait`
+/// the answer has the command's record as well, final if it was so within that time.
 pub async fn create(
     State(strike): State<Strike>,
     acting: Acting,
     headers: HeaderMap,
+    wait: Result<Query<Wait>, QueryRejection>,
     body: Result<Json<Body>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    let Json(body) = body?;
-    let kind = order_of(body.command.as_deref().unwrap_or_default())?;
-    order(&strike, &acting, kind, body, &headers, "").await
+    let (Query(Wait { wait }), Json(body)) = (wait?, body?);
+    let kind = body.command.clone().unwrap_or_default();
+    let made = order(&strike, &acting.0, &kind, body, &headers, "").await?;
+    let Made::Command(command) = &made else { return Ok(answer(made)) };
+    if wait == 0 {
+        return Ok(answer(made));
+    }
+    let within = Duration::from_secs(wait.min(LONGEST_WAIT_SECONDS));
+    let record = strike.command_when_final(&acting.0.permit()?, command.command_id, within).await?;
+    let mut body = accepted_json(command);
+    body["status"] = json!(record.status);
+    body["command"] = command_json(&record);
+    Ok(accepted(&location(command), body))
 }
 
 /// `GET /api/commands?before=&limit=`: newest first.
@@ -110,20 +144,38 @@ pub async fn cancel(
 fn without_command(body: Result<Json<Body>, JsonRejection>) -> Result<Body, ApiError> {
     let Json(body) = body?;
     match body.command {
-        None => Ok(body),
         Some(_) => Err(ApiError::invalid("command", "goes with /api/commands only: this address says it")),
+        None if body.params.is_some() => Err(ApiError::invalid(
+            "params",
+            "goes with /api/commands only: here they stand beside the host's name",
+        )),
+        None => Ok(body),
     }
+}
+
+/// What came of an order: now, or for later.
+enum Made {
+    Command(Accepted),
+    Schedule(Box<ScheduleRecord>),
 }
 
 async fn order(
     strike: &Strike,
-    acting: &Acting,
-    order: Order,
+    operator: &Operator,
+    kind: &str,
     body: Body,
     headers: &HeaderMap,
     default_reason: &str,
-) -> Result<Response, ApiError> {
-    let Body { hostname, endpoint_id, not_before, expires_at, auto_restore_after_seconds, .. } = body;
+) -> Result<Made, ApiError> {
+    let Body { hostname, endpoint_id, not_before, expires_at, .. } = body;
+    let ends_itself = body.auto_restore_after_seconds.is_some();
+    let beside = Beside(vec![
+        ("exceptions", body.exceptions),
+        ("allow_dns", body.allow_dns),
+        ("notify_users", body.notify_users),
+        ("auto_restore_after_seconds", body.auto_restore_after_seconds),
+    ]);
+    let command = command_of(kind, body.params, beside)?;
     let reason = body.reason.unwrap_or_else(|| default_reason.to_owned());
     let idempotency_key = idempotency_key(headers)?;
     let Some(at) = not_before else {
@@ -132,19 +184,17 @@ async fn order(
             (None, Some(id)) => Target::Endpoint(id),
             _ => return Err(ApiError::invalid("hostname", "or endpoint_id must be given, and not both")),
         };
-        let options = Options { expires_at, auto_restore_after_seconds };
-        let request = Request { target, reason, idempotency_key, options };
-        let made = strike.order(&acting.0, order, request, clock::now()).await?;
-        return Ok(accepted(&format!("/api/commands/{}", made.command_id), accepted_json(&made)));
+        let request = Request { target, reason, idempotency_key, expires_at };
+        return Ok(Made::Command(strike.order(operator, command, request, clock::now()).await?));
     };
-    if auto_restore_after_seconds.is_some() {
+    if ends_itself {
         return Err(ApiError::invalid(
             "auto_restore_after_seconds",
             "does not go with not_before; schedule the restore as well",
         ));
     }
     let request = ScheduleRequest {
-        order,
+        command,
         hostnames: hostname.into_iter().collect(),
         endpoint_ids: endpoint_id.into_iter().collect(),
         reason,
@@ -152,8 +202,20 @@ async fn order(
         expires_at,
         idempotency_key,
     };
-    let schedule = strike.create_schedule(&acting.0, request, clock::now()).await?;
-    Ok(accepted(&format!("/api/schedules/{}", schedule.id), schedule_json(&schedule)))
+    Ok(Made::Schedule(Box::new(strike.create_schedule(operator, request, clock::now()).await?)))
+}
+
+fn answer(made: Made) -> Response {
+    match made {
+        Made::Command(command) => accepted(&location(&command), accepted_json(&command)),
+        Made::Schedule(schedule) => {
+            accepted(&format!("/api/schedules/{}", schedule.id), schedule_json(&schedule))
+        }
+    }
+}
+
+fn location(command: &Accepted) -> String {
+    format!("/api/commands/{}", command.command_id)
 }
 
 fn accepted_json(accepted: &Accepted) -> Value {

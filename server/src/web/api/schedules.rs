@@ -19,7 +19,10 @@ use voltaxe_orchestrator::{
 };
 use voltaxe_protocol::EndpointId;
 
-use super::{Moment, accepted, idempotency_key, order_of};
+use super::{
+    Moment, accepted, idempotency_key,
+    order::{Beside, Params, command_of},
+};
 use crate::{
     clock,
     problem::ApiError,
@@ -41,6 +44,8 @@ pub struct Body {
     /// .. or this, for many.
     cron: Option<String>,
     time_zone: Option<String>,
+    /// What the command's kind asks for.
+    params: Option<Params>,
     expires_at: Option<Moment>,
 }
 
@@ -75,7 +80,7 @@ pub async fn create(
         _ => return Err(ApiError::invalid("not_before", "or cron must be given, and not both")),
     };
     let request = ScheduleRequest {
-        order: order_of(&body.command)?,
+        command: command_of(&body.command, body.params, Beside::default())?,
         hostnames: body.hostnames,
         endpoint_ids: body.endpoint_ids,
         reason: body.reason,
@@ -137,6 +142,7 @@ pub(super) fn schedule_json(schedule: &ScheduleRecord) -> Value {
         "kind": schedule.kind,
         "state": schedule.state,
         "command": schedule.command,
+        "params": schedule.params,
         "reason": schedule.reason,
         "endpoint_ids": schedule.endpoint_ids,
         "created_by": schedule.created_by,

@@ -50,7 +50,7 @@ impl Store {
         Ok(Enqueue::NoSuchEndpoint)
     }
 
-    async fn existing(&self, new: &NewCommand) -> Result<Option<Enqueue>, StoreError> {
+    pub(crate) async fn existing(&self, new: &NewCommand) -> Result<Option<Enqueue>, StoreError> {
         if let Some(key) = new.idempotency_key {
             let known = sqlx::query!(
                 "SELECT endpoint_id, command, command_id FROM idempotency_keys WHERE operator = $1 AND key = $2",
@@ -125,13 +125,14 @@ pub(crate) async fn insert(
            ORDER BY i.endpoint_id
          ), slot AS (
            INSERT INTO desired_isolation AS d
-             (endpoint_id, command_id, direction, state, created_by, created_at, reason, expires_at)
-           SELECT endpoint_id, nextval('command_ids'), direction, 'pending', created_by, $14, reason, expires_at
+             (endpoint_id, command_id, direction, state, created_by, created_at, reason, expires_at, terms)
+           SELECT endpoint_id, nextval('command_ids'), direction, 'pending', created_by, $14, reason, expires_at,
+                  CASE direction WHEN 'isolate' THEN params - 'reason' END
            FROM input WHERE direction IS NOT NULL
            ON CONFLICT (endpoint_id) DO UPDATE SET
              command_id = nextval('command_ids'), direction = excluded.direction, state = 'pending',
              created_by = excluded.created_by, created_at = excluded.created_at, reason = excluded.reason,
-             expires_at = excluded.expires_at, message = NULL
+             expires_at = excluded.expires_at, message = NULL, terms = excluded.terms, change_id = NULL
            WHERE d.direction <> excluded.direction
               OR d.state NOT IN ('pending', 'delivered', 'executed')
               OR (d.state = 'executed' AND d.created_at < $14::timestamptz - interval '1 day')

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use voltaxe_protocol::{CANCELLED, CommandId, CommandState};
 
 use super::{CommandRow, NewReceipt, NewResult, NewStart, RecordedResult, command_rows, records};
-use crate::{Store, StoreError, model::CommandRecord};
+use crate::{Store, StoreError, endpoints::facts_of, model::CommandRecord};
 
 impl Store {
     /// The agents have them on disk. Answers with those that were waiting for this receipt.
@@ -147,14 +147,14 @@ impl Store {
              ), observed AS (
                INSERT INTO telemetry_latest AS t
                  (endpoint_id, observed_at, received_at, isolation_state, isolation_generation, isolation_detail,
-                  isolation_observed_at, isolation_received_at)
+                  isolation_observed_at, isolation_received_at, isolation_facts)
                SELECT DISTINCT ON (endpoint_id) endpoint_id, (observed->>'observed_at')::timestamptz, at,
                       observed->>'state', (observed->>'generation')::bigint, observed->>'detail',
-                      (observed->>'observed_at')::timestamptz, at
+                      (observed->>'observed_at')::timestamptz, at, nullif(observed->'facts', 'null')
                FROM ended WHERE observed IS NOT NULL ORDER BY endpoint_id, at DESC
                ON CONFLICT (endpoint_id) DO UPDATE SET
                  isolation_state = excluded.isolation_state, isolation_generation = excluded.isolation_generation,
-                 isolation_detail = excluded.isolation_detail,
+                 isolation_detail = excluded.isolation_detail, isolation_facts = excluded.isolation_facts,
                  isolation_observed_at = excluded.isolation_observed_at,
                  isolation_received_at = excluded.isolation_received_at
                WHERE t.isolation_observed_at <= excluded.isolation_observed_at
@@ -256,6 +256,7 @@ impl Columns {
                     "generation": observed.generation,
                     "detail": observed.detail,
                     "observed_at": observed.observed_at,
+                    "facts": facts_of(observed),
                 })
             }));
             columns.taken_back.push(!result.success && result.refused() == Some(CANCELLED));

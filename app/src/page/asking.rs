@@ -1,0 +1,129 @@
+use leptos::{ev::SubmitEvent, prelude::*};
+
+use super::{order_dialog::new_key, problem};
+use crate::{
+    api,
+    error::ApiError,
+    model::{Sheet, session::Allowed},
+    ui::{all, dom::spawn, form, maybe, sheet, view},
+};
+
+/// Something asked of one host, once at a time, and what came of it.
+#[derive(Clone, Copy)]
+pub struct Asking {
+    pub answer: RwSignal<Option<Sheet>>,
+    pub error: RwSignal<Option<ApiError>>,
+    pub busy: RwSignal<bool>,
+}
+
+impl Asking {
+    pub fn new() -> Self {
+        Self { answer: RwSignal::new(None), error: RwSignal::new(None), busy: RwSignal::new(false) }
+    }
+
+    /// `form`: encoded, with its `action`. In the browser only.
+    pub fn send(self, endpoint_id: String, form: String, then: impl FnOnce() + 'static) {
+        if self.busy.get_untracked() {
+            return;
+        }
+        self.busy.set(true);
+        self.error.set(None);
+        self.post(endpoint_id, form, Box::new(then));
+    }
+
+    fn post(self, endpoint_id: String, form: String, then: Box<dyn FnOnce()>) {
+        spawn(async move {
+            match api::respond(endpoint_id, form, new_key()).await {
+                Ok(sheet) => {
+                    self.answer.try_set(Some(sheet));
+                    then();
+                }
+                Err(refused) => _ = self.error.try_set(Some(refused)),
+            }
+            self.busy.try_set(false);
+        });
+    }
+
+    pub fn draw(self, filter: Signal<String>) -> AnyView {
+        all([self.draw_problem(), self.draw_answer(filter)])
+    }
+
+    /// That an answer is waited for, or why there is none.
+    pub fn draw_problem(self) -> AnyView {
+        view! {
+            {maybe(move || self.busy.get().then(|| view! { <p class="muted">"The host is asked…"</p> }))}
+            {problem(self.error).into_any()}
+        }
+    }
+
+    pub fn draw_answer(self, filter: Signal<String>) -> AnyView {
+        view! { <div role="status">{maybe(move || Some(sheet::parts(self.answer.get()?.parts, filter)))}</div> }
+    }
+}
+
+/// A form that asks one thing of a host, with its answer below. `action`: the field of that name, encoded. `button`: its name,
+/// and its class after `button--`.
+pub fn asking_form(
+    id: &'static str,
+    endpoint_id: String,
+    action: &'static str,
+    button: (&'static str, &'static str),
+    allowed: (Allowed, Option<String>),
+    fields: AnyView,
+) -> AnyView {
+    let asking = Asking::new();
+    let (allowed, refusal) = allowed;
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        if allowed.yes {
+            asking.send(endpoint_id.clone(), format!("{action}&{}", form::encoded(id)), || {});
+        }
+    };
+    let (name, tone) = button;
+    view! {
+        <form class="form" id=id on:submit=submit novalidate>
+            {fields}
+            <div class="asks">
+                <button
+                    class=format!("button button--{tone}") type="submit"
+                    aria-disabled=move || (!allowed.yes || asking.busy.get()).then_some("true")
+                >
+                    {name}
+                </button>
+                {refusal.map(|refusal| view! { <span class="muted">{refusal}</span> })}
+            </div>
+            {asking.draw(Signal::stored(String::new()))}
+        </form>
+    }
+}
+
+pub fn reason_field(id: &'static str) -> AnyView {
+    view! {
+        <div class="field">
+            <label for=id>"Reason"</label>
+            <input class="input" id=id name="reason" type="text" maxlength="500" autocomplete="off"/>
+            <p class="field__about"><span>"3 to 500 characters; kept with the command"</span></p>
+        </div>
+    }
+}
+
+pub fn exceptions_field(id: &'static str, lines: String, allow_dns: bool) -> AnyView {
+    let about = format!("{id}-about");
+    view! {
+        <div class="field">
+            <label for=id>"Stays open"</label>
+            <textarea
+                class="input mono" id=id name="exceptions" rows="3" spellcheck="false" prop:value=lines
+                aria-describedby=format!("{id}-problem {about}")
+            ></textarea>
+            <p class="field__about">
+                <span class="field__problem" id=format!("{id}-problem")></span>
+                <span id=about>"One a line, as in: tcp 10.0.0.5:22 in until 18:00Z"</span>
+            </p>
+            <label class="choice">
+                <input class="tick" type="checkbox" name="allow_dns" checked=allow_dns/>
+                "DNS as well: data can leave through it"
+            </label>
+        </div>
+    }
+}

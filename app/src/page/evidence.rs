@@ -1,0 +1,149 @@
+//! `/endpoints/:id/evidence`: what was collected from a host. `/evidence/:id`: one bundle.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::{use_location, use_params_map};
+
+use super::{
+    Problem,
+    asking::{asking_form, reason_field},
+    session,
+    sheet_head::sheet_head,
+    start::{self, Start, Started, start},
+};
+use crate::{
+    api,
+    live::{Change, Live, Mark},
+    model::{Sheet, SheetOf},
+    ui::{
+        dom::{Gathered, effect, spawn},
+        maybe, part,
+        sheet::{self, progress},
+        view,
+    },
+};
+
+#[component]
+pub fn EvidenceList() -> impl IntoView {
+    let params = use_params_map();
+    start(
+        move || start::Page::Sheet(SheetOf::EvidenceList(params.read().get("id").unwrap_or_default())),
+        |started, mark| draw(started, mark, true),
+    )
+}
+
+#[component]
+pub fn Evidence() -> impl IntoView {
+    let (params, location) = (use_params_map(), use_location());
+    start(
+        move || {
+            let id = params.read().get("id").unwrap_or_default();
+            let search = location.search.get();
+            start::Page::Sheet(SheetOf::Evidence(id, search.trim_start_matches('?').to_owned()))
+        },
+        |started, mark| draw(started, mark, false),
+    )
+}
+
+fn draw(started: Started, mark: Mark, is_list: bool) -> AnyView {
+    match started {
+        Ok(Start::Sheet(sheet)) => view! { <Loaded sheet mark is_list/> },
+        Ok(_) => ().into_any(),
+        Err(error) => view! {
+            <Title text="Evidence"/>
+            <h1>"Evidence"</h1>
+            <Problem error/>
+        },
+    }
+}
+
+#[component]
+fn Loaded(sheet: Sheet, mark: Mark, is_list: bool) -> impl IntoView {
+    let head = sheet_head(&sheet);
+    let endpoint_id = sheet.endpoint_id.clone();
+    let under_way = RwSignal::new(None::<(String, u8)>);
+    let parts = RwSignal::new(sheet.parts);
+    if is_list {
+        follow(endpoint_id.clone(), parts, under_way, mark);
+    }
+    view! {
+        {head}
+        {is_list.then(|| collect(endpoint_id))}
+        {maybe(move || under_way.get().map(|(words, percent)| progress(words, percent)))}
+        {part(move || sheet::parts(parts.get(), Signal::stored(String::new())))}
+    }
+}
+
+/// Draws the list again when a bundle comes, and how far a collection is.
+fn follow(
+    id: String,
+    parts: RwSignal<Vec<crate::model::sheet::Part>>,
+    under_way: RwSignal<Option<(String, u8)>>,
+    mark: Mark,
+) {
+    let live = Live::expect();
+    let look_again = Gathered::new(Duration::from_millis(500), {
+        let id = id.clone();
+        move || {
+            let id = id.clone();
+            spawn(async move {
+                if let Ok(sheet) = api::sheet(SheetOf::EvidenceList(id)).await {
+                    parts.try_set(sheet.parts);
+                }
+            });
+        }
+    });
+    effect(move || {
+        let id = id.clone();
+        live.follow(mark, move |change| match change {
+            Change::Progress(now) if now.endpoint_id == id && !now.step.is_empty() => {
+                under_way.try_set(Some((now.words(), now.percent())));
+            }
+            Change::Progress(now) if now.endpoint_id == id => look_again.call(),
+            Change::Command(command) if command.endpoint_id == id && !command.state.is_open() => {
+                under_way.try_set(None);
+                look_again.call();
+            }
+            Change::Reset => look_again.call(),
+            Change::Progress(_) | Change::Command(_) | Change::Endpoint(_) => {}
+        });
+    });
+}
+
+fn collect(endpoint_id: String) -> AnyView {
+    let session = session();
+    let allowed = (session.check, session.refusal(session.check));
+    let fields = view! {
+        <div class="form form--row">
+            <div class="field field--grow">
+                <label for="profile">"Profile"</label>
+                <select class="select" id="profile" name="profile">
+                    <option value="quick" selected>"Quick: what is gone at the next reboot, in seconds"</option>
+                    <option value="standard">"Standard: also persistence and the last days of logs"</option>
+                    <option value="full">"Full: everything there is"</option>
+                </select>
+            </div>
+            <div class="field">
+                <label for="max-mib">"At most MiB"</label>
+                <input class="input" id="max-mib" name="max_mib" type="number" min="1" max="4096" value="512"/>
+            </div>
+            <div class="field">
+                <label for="max-minutes">"At most minutes"</label>
+                <input class="input" id="max-minutes" name="max_minutes" type="number" min="1" max="240" value="15"/>
+            </div>
+            <div class="field">
+                <label for="cpu">"CPU share in %"</label>
+                <input class="input" id="cpu" name="cpu_percent" type="number" min="1" max="100" value="50"/>
+            </div>
+        </div>
+        {reason_field("collect-reason")}
+    };
+    view! {
+        <details class="panel fold">
+            <summary>"Collect evidence"</summary>
+            {asking_form("collect", endpoint_id, "action=collect", ("Collect", "primary"), allowed, fields)}
+        </details>
+    }
+}
