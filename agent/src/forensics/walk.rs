@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     ffi::OsStr,
     io,
     os::unix::ffi::OsStrExt as _,
@@ -31,7 +32,7 @@ pub(super) struct Found {
     pub(super) stat: Stat,
 }
 
-/// Goes through a tree, links not followed, file systems that may not answer and the kernel's own left out. A start that is
+/// Goes through a tree, what is near its root first, links not followed, file systems that may not answer and the kernel's own left out. A start that is
 /// not there is an empty tree.
 pub(super) fn walk(
     collection: &mut Collection<'_>,
@@ -47,8 +48,8 @@ pub(super) fn walk(
             return Ok(());
         }
     };
-    let (mut todo, mut seen) = (vec![(start, 0)], 0);
-    while let Some((path, depth)) = todo.pop() {
+    let (mut todo, mut seen) = (VecDeque::from([(start, 0)]), 0);
+    while let Some((path, depth)) = todo.pop_front() {
         let directory = match file::open_directory(&path) {
             Ok(directory) => directory,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
@@ -93,7 +94,7 @@ pub(super) fn walk(
             visit(collection, &found)?;
             let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             if is_directory && depth + 1 < reach.depth {
-                todo.push((found.path, depth + 1));
+                todo.push_back((found.path, depth + 1));
             }
         }
     }

@@ -1,13 +1,16 @@
 //! Collecting evidence, on this machine's processes and on trees of files that the tests make.
 
+mod kills;
+mod limits;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    io::Read as _,
     os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _, fs::symlink},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    process::{Child, Command},
+    sync::atomic::AtomicBool,
 };
 
 use rustix::{
@@ -23,10 +26,8 @@ use voltaxe_protocol::{
 use voltaxe_sentinel::{
     clock,
     core::ActionOutcome,
-    forensics::{Endpoint, Host, Job, Progress, Spool, collect, collect_from},
+    forensics::{Endpoint, Host, Job, Spool, collect, collect_from},
 };
-
-use crate::chaos::{Chaos, size};
 
 const QUICK: ForensicsProfile = ForensicsProfile::Quick;
 const STANDARD: ForensicsProfile = ForensicsProfile::Standard;
@@ -35,7 +36,7 @@ const ID: CommandId = CommandId(7);
 
 /// Where a test collects into, and a tree of files to collect from: on a disk of its own, so that nothing depends on how
 /// full this machine's is.
-pub(crate) struct Ground {
+struct Ground {
     _disk: Tmpfs,
     directory: tempfile::TempDir,
 }
@@ -59,7 +60,7 @@ impl Drop for Tmpfs {
 }
 
 impl Ground {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ground = Self { _disk: Tmpfs::mount(directory.path(), "2G"), directory };
         ground
@@ -95,12 +96,12 @@ impl Ground {
         path
     }
 
-    pub(crate) fn job(&self, profile: ForensicsProfile) -> Job {
+    fn job(&self, profile: ForensicsProfile) -> Job {
         job(&self.evidence(), profile, EvidenceLimits { cpu_percent: 100, ..EvidenceLimits::default() })
     }
 
     /// Collects, and finds the bundle good.
-    pub(crate) fn collect(&self, profile: ForensicsProfile) -> Collected {
+    fn collect(&self, profile: ForensicsProfile) -> Collected {
         Collected::new(&run(&self.host(), &self.job(profile)), &self.evidence())
     }
 }
@@ -128,9 +129,9 @@ fn run(host: &Host, job: &Job) -> ActionOutcome {
 }
 
 /// A bundle that was verified.
-pub(crate) struct Collected {
-    pub(crate) outcome: CollectionOutcome,
-    pub(crate) bundle: voltaxe_sentinel::forensics::Bundle,
+struct Collected {
+    outcome: CollectionOutcome,
+    bundle: voltaxe_sentinel::forensics::Bundle,
     manifest: Manifest,
     /// From paths in the bundle to contents of up to 8 MiB.
     content: BTreeMap<String, Vec<u8>>,
@@ -337,101 +338,7 @@ fn what_was_done_is_answered_and_not_done_again() {
 }
 
 #[test]
-fn cancelling_keeps_what_is_there() {
-    let ground = Ground::new();
-    let cancelled = AtomicBool::new(false);
-    let mut seen = Vec::new();
-    let mut progress = |progress: Progress| {
-        if progress.done_steps == 3 {
-            cancelled.store(true, Ordering::Relaxed);
-        }
-        seen.push(progress);
-    };
-    let outcome = std::thread::scope(|scope| {
-        let collection =
-            || collect_from(&ground.host(), &ground.job(FULL), &mut progress, &cancelled, &clock::wall);
-        scope.spawn(collection).join().unwrap()
-    });
-    let collected = Collected::new(&outcome, &ground.evidence());
-    assert_eq!(collected.outcome.partial.as_deref(), Some("it was cancelled"));
-    assert_eq!(collected.manifest.partial, collected.outcome.partial);
-    assert!(collected.has("volatile/processes.json") && !collected.has("files/etc/crontab"));
-    assert!(seen.windows(2).all(|pair| pair[0].done_steps <= pair[1].done_steps));
-    assert!(seen.iter().all(|progress| progress.done_steps < progress.total_steps));
-}
-
-#[test]
-fn a_sparse_log_of_3_gib_costs_its_limit() {
-    let ground = Ground::new();
-    let mut log = File::create(ground.root().join("var/log/syslog")).unwrap();
-    log.seek(SeekFrom::Start(3 * 1024 * 1024 * 1024)).unwrap();
-    log.write_all(b"the newest line\n").unwrap();
-    let collected = ground.collect(STANDARD);
-    let limit = 32 * 1024 * 1024;
-    let entry = collected.manifest.entries.iter().find(|entry| entry.path == "files/var/log/syslog").unwrap();
-    assert_eq!(entry.size_bytes, limit);
-    assert!(collected.error("/var/log/syslog").contains("only the last 33554432 are kept"));
-    let mut bundle = Bundle::open(File::open(&collected.bundle.path).unwrap()).unwrap();
-    let number = bundle.entries().iter().position(|entry| entry.path == "files/var/log/syslog").unwrap();
-    let mut end = Vec::new();
-    bundle.unpack(number, u64::MAX, |bytes| end = bytes.to_vec()).unwrap();
-    assert!(end.ends_with(b"the newest line\n"));
-    assert!(fs::metadata(&collected.bundle.path).unwrap().len() < 4 * 1024 * 1024);
-}
-
-/// Content that does not pack.
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(1);
-    std::iter::repeat_with(|| random.u8(..)).take(bytes).collect()
-}
-
-#[test]
-fn a_bundle_never_is_larger_than_its_limit() {
-    let ground = Ground::new();
-    for number in 0..200 {
-        ground.file(format!("etc/cron.d/job-{number:03}"), &noise(100 * 1024));
-    }
-    let max_bytes = 8 * 1024 * 1024;
-    let limits = EvidenceLimits { max_bytes, cpu_percent: 100, ..EvidenceLimits::default() };
-    let job = job(&ground.evidence(), STANDARD, limits);
-    let collected = Collected::new(&run(&ground.host(), &job), &ground.evidence());
-    assert_eq!(collected.outcome.partial.as_deref(), Some("it met its limit of 8388608 bytes"));
-    let size = fs::metadata(&collected.bundle.path).unwrap().len();
-    assert!(size <= max_bytes && size > max_bytes / 2, "{size}");
-    let cron = collected.list("persistence/cron.json");
-    assert!(cron.len() > 20 && cron.len() < 200, "{}", cron.len());
-}
-
-#[test]
-fn a_disk_that_is_too_small_is_not_filled() {
-    let ground = Ground::new();
-    for number in 0..400 {
-        ground.file(format!("etc/cron.d/job-{number:03}"), &noise(100 * 1024));
-    }
-    let disk = ground.directory.path().join("disk");
-    // Half a GiB stays free, so there is room for some 20 MiB.
-    let mounted = Tmpfs::mount(&disk, "540M");
-    let evidence = disk.join("evidence");
-    let limits = EvidenceLimits { cpu_percent: 100, ..EvidenceLimits::default() };
-    let outcome = run(&ground.host(), &job(&evidence, STANDARD, limits));
-    let collected = Collected::new(&outcome, &evidence);
-    let partial = collected.outcome.partial.clone().unwrap();
-    assert!(partial.contains("536870912 must stay free; make room"), "{partial}");
-    assert!(collected.has("volatile/processes.json"));
-    assert!(collected.content.keys().any(|path| path.starts_with("files/etc/cron.d/job-")));
-    assert!(outcome.message.contains("it is not complete"), "{}", outcome.message);
-    drop(mounted);
-
-    let mounted = Tmpfs::mount(&disk, "100M");
-    let outcome = run(&ground.host(), &job(&evidence, STANDARD, limits));
-    assert!(!outcome.success && outcome.message.contains("make room"), "{}", outcome.message);
-    assert_eq!(Spool::open(&evidence).unwrap().pending().len(), 0);
-    drop(mounted);
-}
-
-#[test]
-fn network_file_systems_and_what_is_mounted_over_them() {
-    // The parser's own tests have the tables; here the walk meets a mount, of a kind that is local.
+fn the_search_goes_into_local_mounts() {
     let ground = Ground::new();
     let point = ground.root().join("opt/mounted");
     let mounted = Tmpfs::mount(&point, "1M");
@@ -441,110 +348,6 @@ fn network_file_systems_and_what_is_mounted_over_them() {
     drop(mounted);
     let privileged = collected.list("persistence/privileged_files.json");
     assert!(privileged.iter().any(|file| file["path"] == "/opt/mounted/su"));
-}
-
-/// What the child of the next test does: it tells each step on standard output.
-#[test]
-#[ignore = "started by killed_at_random_points"]
-fn child_that_collects() {
-    let Ok(directory) = std::env::var("VOLTAXE_TEST_GROUND") else { return };
-    let directory = PathBuf::from(directory);
-    let host = Host::with_files_of(&directory.join("root"));
-    let limits = EvidenceLimits { cpu_percent: 100, ..EvidenceLimits::default() };
-    let mut tell = |progress: Progress| {
-        println!("\nstep {}", progress.step);
-        std::io::stdout().flush().unwrap();
-    };
-    let cancelled = AtomicBool::new(false);
-    let outcome = collect_from(
-        &host,
-        &job(&directory.join("evidence"), STANDARD, limits),
-        &mut tell,
-        &cancelled,
-        &clock::wall,
-    );
-    println!("\noutcome {}", outcome.success);
-}
-
-fn start_child(ground: &Ground) -> Started {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "forensics::child_that_collects", "--ignored", "--nocapture", "--test-threads=1"])
-        .env("VOLTAXE_TEST_GROUND", ground.directory.path())
-        .stdout(Stdio::piped())
-        .spawn();
-    Started(child.unwrap())
-}
-
-/// How many lines of steps the child tells until it ends, or until `most` of them.
-fn steps(child: &mut Started, most: usize) -> usize {
-    let lines = BufReader::new(child.0.stdout.as_mut().unwrap()).lines();
-    let steps = lines.map_while(Result::ok).filter(|line| line.starts_with("step "));
-    steps.take(most).count()
-}
-
-#[test]
-fn killed_at_random_points_it_ends_complete() {
-    let chaos = Chaos::new("forensics-kills");
-    let mut random = fastrand::Rng::with_seed(chaos.seed);
-    let ground = Ground::new();
-    ground.file("var/log/syslog", &noise(2 * 1024 * 1024));
-    let all = steps(&mut start_child(&ground), usize::MAX);
-    assert!(all > 20, "{all} steps");
-    let (mut unfinished, rounds) = (0, size(20, 200));
-    for _ in 0..rounds {
-        fs::remove_dir_all(ground.evidence()).unwrap();
-        let mut child = start_child(&ground);
-        steps(&mut child, random.usize(1..=all));
-        // Somewhere in the step, and sometimes behind the last one.
-        std::thread::sleep(std::time::Duration::from_micros(random.u64(0..3000)));
-        drop(child);
-        let spool = Spool::open(&ground.evidence()).unwrap();
-        unfinished += usize::from(spool.pending().is_empty());
-        let collected = ground.collect(STANDARD);
-        assert_eq!(collected.outcome.partial, None);
-        assert!(collected.has("files/var/log/syslog"));
-        let left: Vec<_> = fs::read_dir(ground.evidence().join("7")).unwrap().flatten().collect();
-        assert_eq!(left.len(), 2, "only the bundle and what is known of it: {left:?}");
-    }
-    chaos.tell(format_args!(
-        "killed {rounds} times, {unfinished} of them in the middle: each bundle complete and verified"
-    ));
-}
-
-#[test]
-fn each_flipped_byte_of_a_real_bundle_is_named() {
-    let chaos = Chaos::new("forensics-flips");
-    let mut random = fastrand::Rng::with_seed(chaos.seed);
-    let ground = Ground::new();
-    let collected = ground.collect(STANDARD);
-    let mut bytes = fs::read(&collected.bundle.path).unwrap();
-    let places = {
-        let mut zip = zip::ZipArchive::new(std::io::Cursor::new(&bytes)).unwrap();
-        let mut places = Vec::new();
-        for number in 0..zip.len() {
-            let file = zip.by_index_raw(number).unwrap();
-            let end = file.data_start().unwrap() + file.compressed_size();
-            places.push((file.name().to_owned(), file.header_start()..end));
-        }
-        places
-    };
-    let rounds = size(60, 2000);
-    for _ in 0..rounds {
-        let at = random.usize(..bytes.len());
-        let flip = random.u8(1..);
-        bytes[at] ^= flip;
-        let problems = verify(std::io::Cursor::new(&bytes), &collected.bundle.claims).problems;
-        bytes[at] ^= flip;
-        assert!(!problems.is_empty());
-        if let Some((path, _)) = places.iter().find(|(_, place)| place.contains(&(at as u64))) {
-            let is_named = problems.iter().any(|problem| problem.contains(path.as_str()));
-            assert!(is_named, "byte {at} of {path}: {problems:?}");
-        }
-    }
-    chaos.tell(format_args!(
-        "{rounds} bytes flipped in {} bytes, each found and its entry named",
-        bytes.len()
-    ));
 }
 
 #[test]
@@ -562,4 +365,10 @@ fn this_very_host_is_collected() {
     let mut whole = Vec::new();
     File::open(&collected.bundle.path).unwrap().read_to_end(&mut whole).unwrap();
     assert_eq!(whole.len() as u64, collected.outcome.size_bytes);
+}
+
+/// Content that does not pack.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    std::iter::repeat_with(|| random.u8(..)).take(bytes).collect()
 }
