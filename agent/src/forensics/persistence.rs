@@ -186,11 +186,6 @@ const HOOKS: &[Place] = &[
 pub(super) fn collectors() -> Vec<Collector> {
     vec![
         Collector {
-            name: "temporary_programs",
-            step: "Looking for programs in temporary directories",
-            run: programs::temporary,
-        },
-        Collector {
             name: "ld_preload",
             step: "Copying the loader's settings",
             run: |c| places(c, "ld_preload", LOADER),
@@ -220,6 +215,11 @@ pub(super) fn collectors() -> Vec<Collector> {
         Collector { name: "udev", step: "Copying device rules", run: |c| places(c, "udev", DEVICES) },
         Collector { name: "boot", step: "Copying boot settings", run: |c| places(c, "boot", BOOT) },
         Collector { name: "hooks", step: "Copying other hooks", run: |c| places(c, "hooks", HOOKS) },
+        Collector {
+            name: "temporary_programs",
+            step: "Looking for programs in temporary directories",
+            run: programs::temporary,
+        },
         Collector {
             name: "privileged_files",
             step: "Looking for programs with more rights than their users",

@@ -417,7 +417,8 @@ fn a_disk_that_is_too_small_is_not_filled() {
     let collected = Collected::new(&outcome, &evidence);
     let partial = collected.outcome.partial.clone().unwrap();
     assert!(partial.contains("536870912 must stay free; make room"), "{partial}");
-    assert!(collected.has("volatile/processes.json") && collected.has("files/etc/cron.d/job-000"));
+    assert!(collected.has("volatile/processes.json"));
+    assert!(collected.content.keys().any(|path| path.starts_with("files/etc/cron.d/job-")));
     assert!(outcome.message.contains("it is not complete"), "{}", outcome.message);
     drop(mounted);
 

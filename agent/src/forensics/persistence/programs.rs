@@ -15,6 +15,8 @@ const TEMPORARY_REACH: Reach = Reach { depth: 8, entries: 100_000 };
 const WHOLE_HOST: Reach = Reach { depth: 64, entries: 10_000_000 };
 const LARGEST_PROGRAM: u64 = 32 * 1024 * 1024;
 const MOST_COPIED: usize = 200;
+/// Of all programs in temporary directories: a build there must not crowd out the logs.
+const MOST_COPIED_BYTES: u64 = 64 * 1024 * 1024;
 const MOST_LISTED: usize = 5000;
 const ANYBODY_EXECUTES: u32 = 0o111;
 const SET_USER: u32 = 0o4000;
@@ -22,17 +24,20 @@ const SET_GROUP: u32 = 0o2000;
 
 /// Files that can be executed, by their mode or by their content, where everybody may write: no package puts them there.
 pub(super) fn temporary(collection: &mut Collection<'_>) -> Result<(), Trouble> {
-    let (mut programs, mut copied) = (Vec::new(), 0);
+    let (mut programs, mut copied, mut copied_bytes) = (Vec::new(), 0, 0);
+    let mut left_out = 0_u64;
     let ended = TEMPORARY.iter().try_for_each(|directory| {
         let start = collection.host.path(directory);
         walk(collection, &start, TEMPORARY_REACH, &mut |collection, found| {
             if programs.len() >= MOST_LISTED || !is_program(collection, found) {
                 return Ok(());
             }
-            if copied < MOST_COPIED {
-                copied += 1;
+            let size = u64::try_from(found.stat.st_size).unwrap_or(0).min(LARGEST_PROGRAM);
+            if copied < MOST_COPIED && copied_bytes + size <= MOST_COPIED_BYTES {
+                (copied, copied_bytes) = (copied + 1, copied_bytes + size);
                 programs.extend(collection.copy(&found.path, LARGEST_PROGRAM, Part::First)?);
             } else {
+                left_out += 1;
                 let facts = collection.look(&found.path);
                 programs.extend(facts);
             }
