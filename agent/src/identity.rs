@@ -5,7 +5,7 @@ use std::{fs, io, sync::Mutex};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use voltaxe_protocol::{EndpointId, Epoch, Keypair, PublicKey};
+use voltaxe_protocol::{EndpointId, Epoch, Keypair, PollKey, PublicKey};
 
 use crate::{core::Trust, state_dir::StateDir};
 
@@ -35,6 +35,7 @@ pub struct Identity {
     pub grant: Grant,
     pub server_key: PublicKey,
     pub key: Keypair,
+    pub poll_key: PollKey,
     join_counter: Mutex<StateDir>,
 }
 
@@ -61,7 +62,8 @@ impl Identity {
         if EndpointId::of_key(&key.public()) != grant.endpoint_id {
             return Err(IdentityError::Damaged { file: KEY_FILE });
         }
-        Ok(Self { grant, server_key, key, join_counter: Mutex::new(state.clone()) })
+        let poll_key = PollKey::of_agent(&key, &server_key);
+        Ok(Self { grant, server_key, key, poll_key, join_counter: Mutex::new(state.clone()) })
     }
 
     /// Stores a new enrolment. The key goes first: a grant without its key would be worthless.

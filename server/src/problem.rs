@@ -226,6 +226,7 @@ impl From<RequestSignatureError> for ApiError {
             RequestSignatureError::DigestMismatch => "digest-mismatch",
             RequestSignatureError::Stale => "signature-stale",
             RequestSignatureError::BadSignature => "bad-signature",
+            RequestSignatureError::WrongAlgorithm => "wrong-algorithm",
         };
         Self::new(StatusCode::UNAUTHORIZED, word, "The request is not signed by an enrolled agent")
             .detail(error.to_string())

@@ -176,6 +176,11 @@ mod crypto {
         pub fn sign(&self, message: &[u8]) -> [u8; 64] {
             self.0.sign(message).to_bytes()
         }
+
+        /// X25519 between two Ed25519 identities. Clamped: a public key with a part of small order learns nothing of ours.
+        pub(crate) fn agree(&self, other: &PublicKey) -> [u8; 32] {
+            other.0.to_montgomery().mul_clamped(self.0.to_scalar_bytes()).to_bytes()
+        }
     }
 
     impl fmt::Debug for Keypair {

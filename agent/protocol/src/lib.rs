@@ -11,6 +11,8 @@ mod envelope;
 pub mod evidence;
 mod http_api;
 mod ids;
+#[cfg(feature = "crypto")]
+mod poll_key;
 mod problem;
 mod release_ticket;
 mod request_signature;
@@ -37,15 +39,20 @@ pub use http_api::{
     OfferedCommand, PollResponse, ProbeAnswer, ProbeClaims, ReceiptClaims, ResultReceipt,
 };
 pub use ids::{CommandId, EndpointId, Epoch, IdError, KeyFingerprint};
+#[cfg(feature = "crypto")]
+pub use poll_key::PollKey;
 pub use problem::Problem;
 pub use release_ticket::ReleaseClaims;
 #[cfg(feature = "crypto")]
 pub use release_ticket::ReleaseTicket;
 pub use request_signature::{
-    RequestParts, RequestSignature, RequestSignatureError, SIGNATURE_MAX_AGE_SECONDS, signature_base,
+    RequestParts, RequestSignature, RequestSignatureError, SIGNATURE_MAX_AGE_SECONDS, SignatureAlgorithm,
+    signature_base,
 };
 #[cfg(feature = "crypto")]
-pub use request_signature::{SignedHeaders, content_digest, sign_request, verify_request};
+pub use request_signature::{
+    SignedHeaders, content_digest, sign_poll, sign_request, verify_poll, verify_request,
+};
 pub use stream::{AgentFrame, HelloClaims, MAX_FRAME_BYTES, RefusalReason, ServerFrame};
 pub use telemetry::{
     AgentFacts, Disk, Drift, HostFacts, IsolationObservation, LoadAverage, Memory, ObservedIsolation,

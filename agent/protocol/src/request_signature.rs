@@ -3,6 +3,9 @@
 //! Covered: `@method`, `@authority`, `@path`, `@query` and `content-digest` (RFC 9530, also for an empty body).
 //! Parameters, in this order: `created`, `nonce`, `keyid` (the endpoint id), `alg`. The profile is fixed to the letter,
 //! so the parser accepts that one form and nothing else.
+//!
+//! `alg` is `ed25519` for everything that is evidence, and may be `hmac-sha256` for a poll, which tells the server nothing
+//! but that the agent is there.
 
 use crate::EndpointId;
 
@@ -34,6 +37,28 @@ pub struct RequestSignature {
     /// 128 random bits, base64url without padding (22 characters).
     pub nonce: String,
     pub keyid: EndpointId,
+    pub alg: SignatureAlgorithm,
+}
+
+/// By their names in the registry of RFC 9421, section 6.2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SignatureAlgorithm {
+    Ed25519,
+    HmacSha256,
+}
+
+impl SignatureAlgorithm {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ed25519",
+            Self::HmacSha256 => "hmac-sha256",
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        [Self::Ed25519, Self::HmacSha256].into_iter().find(|alg| alg.as_str() == name)
+    }
 }
 
 impl RequestSignature {
@@ -47,19 +72,17 @@ impl RequestSignature {
         let (created, rest) = rest.split_once(";nonce=\"").ok_or(malformed)?;
         let (nonce, rest) = rest.split_once("\";keyid=\"").ok_or(malformed)?;
         let (keyid, rest) = rest.split_once("\";alg=\"").ok_or(malformed)?;
+        let alg = rest.strip_suffix('"').ok_or(malformed)?;
         let nonce_is_valid =
             nonce.len() == 22 && nonce.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let parsed = Self {
             created: created.parse().map_err(|_| malformed)?,
             nonce: nonce.to_owned(),
             keyid: keyid.parse().map_err(|_| malformed)?,
+            alg: SignatureAlgorithm::of_name(alg).ok_or(RequestSignatureError::WrongAlgorithm)?,
         };
         // `created` may have been written as `+1` or `01`: only our own form is the signed one.
-        if rest == "ed25519\"" && nonce_is_valid && parsed.input() == header {
-            Ok(parsed)
-        } else {
-            Err(malformed)
-        }
+        if nonce_is_valid && parsed.input() == header { Ok(parsed) } else { Err(malformed) }
     }
 
     /// The whole `Signature-Input` header.
@@ -69,8 +92,9 @@ impl RequestSignature {
     }
 
     fn params(&self) -> String {
-        let Self { created, nonce, keyid } = self;
-        format!("{COMPONENTS};created={created};nonce=\"{nonce}\";keyid=\"{keyid}\";alg=\"ed25519\"")
+        let Self { created, nonce, keyid, alg } = self;
+        let alg = alg.as_str();
+        format!("{COMPONENTS};created={created};nonce=\"{nonce}\";keyid=\"{keyid}\";alg=\"{alg}\"")
     }
 }
 
@@ -95,10 +119,12 @@ pub enum RequestSignatureError {
     Stale,
     #[error("the signature does not verify with the enrolled key")]
     BadSignature,
+    #[error("sign this request with alg=\"ed25519\"; hmac-sha256 is for GET /command/poll only")]
+    WrongAlgorithm,
 }
 
 #[cfg(feature = "crypto")]
-pub use crypto::{SignedHeaders, content_digest, sign_request, verify_request};
+pub use crypto::{SignedHeaders, content_digest, sign_poll, sign_request, verify_poll, verify_request};
 
 #[cfg(feature = "crypto")]
 mod crypto {
@@ -110,9 +136,9 @@ mod crypto {
 
     use super::{
         LABEL, RequestParts, RequestSignature, RequestSignatureError, SIGNATURE_MAX_AGE_SECONDS,
-        signature_base,
+        SignatureAlgorithm, signature_base,
     };
-    use crate::{EndpointId, Keypair, PublicKey};
+    use crate::{EndpointId, Keypair, PollKey, PublicKey};
 
     /// `Content-Digest` of a body (RFC 9530, SHA-256).
     #[must_use]
@@ -140,21 +166,20 @@ mod crypto {
         key: &Keypair,
         now: i64,
     ) -> SignedHeaders {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
-        let signature = RequestSignature { created: now, nonce: URL_SAFE_NO_PAD.encode(nonce), keyid };
-        let content_digest = content_digest(body);
-        let parts = RequestParts { content_digest: &content_digest, ..parts };
-        let bytes = key.sign(signature_base(&parts, &signature).as_bytes());
-        SignedHeaders {
-            signature_input: signature.input(),
-            signature: format!("{LABEL}:{}:", STANDARD.encode(bytes)),
-            content_digest,
-        }
+        sign(parts, body, keyid, SignatureAlgorithm::Ed25519, now, |base| key.sign(base).to_vec())
     }
 
-    /// Checks digest, age and signature, in that order. The caller looks the key up by `signature.keyid` and remembers
-    /// the nonce for as long as the signature is fresh.
+    /// As [`sign_request`], for a poll, which has no body.
+    ///
+    /// # Panics
+    /// If the operating system gives no random bytes.
+    #[must_use]
+    pub fn sign_poll(parts: RequestParts<'_>, keyid: EndpointId, key: &PollKey, now: i64) -> SignedHeaders {
+        sign(parts, b"", keyid, SignatureAlgorithm::HmacSha256, now, |base| key.authenticate(base).to_vec())
+    }
+
+    /// Checks algorithm, digest, age and signature, in that order. The caller looks the key up by `signature.keyid` and
+    /// remembers the nonce for as long as the signature is fresh.
     pub fn verify_request(
         parts: &RequestParts<'_>,
         body: &[u8],
@@ -163,6 +188,56 @@ mod crypto {
         key: &PublicKey,
         now: i64,
     ) -> Result<(), RequestSignatureError> {
+        let alg = SignatureAlgorithm::Ed25519;
+        verify(parts, body, signature, signature_header, alg, now, |base, bytes| key.verifies(base, bytes))
+    }
+
+    /// As [`verify_request`], for a poll that [`sign_poll`] made.
+    pub fn verify_poll(
+        parts: &RequestParts<'_>,
+        body: &[u8],
+        signature: &RequestSignature,
+        signature_header: &str,
+        key: &PollKey,
+        now: i64,
+    ) -> Result<(), RequestSignatureError> {
+        let alg = SignatureAlgorithm::HmacSha256;
+        verify(parts, body, signature, signature_header, alg, now, |base, bytes| key.verifies(base, bytes))
+    }
+
+    fn sign(
+        parts: RequestParts<'_>,
+        body: &[u8],
+        keyid: EndpointId,
+        alg: SignatureAlgorithm,
+        now: i64,
+        sign: impl FnOnce(&[u8]) -> Vec<u8>,
+    ) -> SignedHeaders {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
+        let signature = RequestSignature { created: now, nonce: URL_SAFE_NO_PAD.encode(nonce), keyid, alg };
+        let content_digest = content_digest(body);
+        let parts = RequestParts { content_digest: &content_digest, ..parts };
+        let bytes = sign(signature_base(&parts, &signature).as_bytes());
+        SignedHeaders {
+            signature_input: signature.input(),
+            signature: format!("{LABEL}:{}:", STANDARD.encode(bytes)),
+            content_digest,
+        }
+    }
+
+    fn verify(
+        parts: &RequestParts<'_>,
+        body: &[u8],
+        signature: &RequestSignature,
+        signature_header: &str,
+        alg: SignatureAlgorithm,
+        now: i64,
+        verifies: impl FnOnce(&[u8], &[u8]) -> bool,
+    ) -> Result<(), RequestSignatureError> {
+        if signature.alg != alg {
+            return Err(RequestSignatureError::WrongAlgorithm);
+        }
         if parts.content_digest != content_digest(body) {
             return Err(RequestSignatureError::DigestMismatch);
         }
@@ -175,7 +250,7 @@ mod crypto {
             .and_then(|rest| rest.strip_suffix(':'))
             .and_then(|base64| STANDARD.decode(base64).ok())
             .ok_or(RequestSignatureError::Malformed)?;
-        if key.verifies(signature_base(parts, signature).as_bytes(), &bytes) {
+        if verifies(signature_base(parts, signature).as_bytes(), &bytes) {
             Ok(())
         } else {
             Err(RequestSignatureError::BadSignature)

@@ -5,8 +5,9 @@
 use proptest::prelude::*;
 use voltaxe_protocol::{
     CommandOrder, EndpointId, EnrolString, EnrolStringError, Envelope, EnvelopeError, Keypair, PayloadType,
-    PublicKey, RequestParts, RequestSignature, RequestSignatureError, content_digest,
-    pre_authentication_encoding, sign_request, verify_request,
+    PollKey, PublicKey, RequestParts, RequestSignature, RequestSignatureError, SignatureAlgorithm,
+    content_digest, pre_authentication_encoding, sign_poll, sign_request, signature_base, verify_poll,
+    verify_request,
 };
 
 const ORDER: &str = include_str!("../fixtures/order_isolate.json");
@@ -100,6 +101,87 @@ fn every_covered_part_of_a_request_counts() {
     assert_eq!(verify(&good, b"body", &younger, 1_000_000), Err(RequestSignatureError::BadSignature));
     let renonced = RequestSignature { nonce: "A".repeat(22), ..input };
     assert_eq!(verify(&good, b"body", &renonced, 1_000_000), Err(RequestSignatureError::BadSignature));
+}
+
+#[test]
+fn both_sides_derive_the_same_poll_key_and_nobody_else_does() {
+    let [agent, server, other] = [key(3), key(4), key(5)];
+    let shared = PollKey::of_agent(&agent, &server.public());
+    assert_eq!(shared, PollKey::of_server(&server, &agent.public()));
+    for strange in [
+        PollKey::of_agent(&agent, &other.public()),
+        PollKey::of_server(&server, &other.public()),
+        PollKey::of_agent(&other, &server.public()),
+        // The same agreement with the roles exchanged.
+        PollKey::of_server(&agent, &server.public()),
+    ] {
+        assert_ne!(shared, strange);
+    }
+    assert_eq!(format!("{shared:?}"), "PollKey(..)");
+}
+
+/// What an agent sends with `GET /command/poll?host=web-01`: no version may change it.
+#[test]
+fn a_polls_signature_is_frozen() {
+    let (agent, server) = (key(3), key(4));
+    let signature = RequestSignature {
+        created: 1_000_000,
+        nonce: "A".repeat(22),
+        keyid: EndpointId::of_key(&agent.public()),
+        alg: SignatureAlgorithm::HmacSha256,
+    };
+    let input = signature.input();
+    assert_eq!(RequestSignature::parse_input(&input).unwrap(), signature);
+    assert_eq!(
+        input,
+        "sig1=(\"@method\" \"@authority\" \"@path\" \"@query\" \"content-digest\");created=1000000;\
+         nonce=\"AAAAAAAAAAAAAAAAAAAAAA\";keyid=\"ep_b62e867fa2f33afe62d5d6b1642e1621\";alg=\"hmac-sha256\""
+    );
+    let digest = content_digest(b"");
+    let poll = RequestParts {
+        method: "GET",
+        authority: "a.example:8080",
+        path: "/command/poll",
+        query: "?host=web-01",
+        content_digest: &digest,
+    };
+    let tag = PollKey::of_agent(&agent, &server.public())
+        .authenticate(signature_base(&poll, &signature).as_bytes());
+    let tag = tag.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(tag, "dfa2f171682022d7df9af412d5216760dea44a8a892de9afdabc833e5d91ce3e");
+}
+
+#[test]
+fn a_poll_verifies_by_its_own_key_and_algorithm_only() {
+    let (agent, server) = (key(3), key(4));
+    let shared = PollKey::of_agent(&agent, &server.public());
+    let id = EndpointId::of_key(&agent.public());
+    let poll = parts("");
+    let headers = sign_poll(poll, id, &shared, 1_000_000);
+    let input = RequestSignature::parse_input(&headers.signature_input).unwrap();
+    let good = RequestParts { content_digest: &headers.content_digest, ..poll };
+    let verify = |parts: &RequestParts<'_>, body: &[u8], input: &RequestSignature, key: &PollKey, now| {
+        verify_poll(parts, body, input, &headers.signature, key, now)
+    };
+    assert_eq!(verify(&good, b"", &input, &shared, 1_000_060), Ok(()));
+    assert_eq!(verify(&good, b"", &input, &shared, 1_000_061), Err(RequestSignatureError::Stale));
+    assert_eq!(verify(&good, b"x", &input, &shared, 1_000_000), Err(RequestSignatureError::DigestMismatch));
+    let bad = Err(RequestSignatureError::BadSignature);
+    let another = PollKey::of_agent(&key(5), &server.public());
+    assert_eq!(verify(&good, b"", &input, &another, 1_000_000), bad);
+    let altered = RequestParts { query: "?host=web-02", ..good };
+    assert_eq!(verify(&altered, b"", &input, &shared, 1_000_000), bad);
+    let renonced = RequestSignature { nonce: "A".repeat(22), ..input.clone() };
+    assert_eq!(verify(&good, b"", &renonced, &shared, 1_000_000), bad);
+    let cut = "sig1=:AAAA:";
+    assert_eq!(verify_poll(&good, b"", &input, cut, &shared, 1_000_000), bad);
+
+    let wrong = Err(RequestSignatureError::WrongAlgorithm);
+    assert_eq!(verify_request(&good, b"", &input, &headers.signature, &agent.public(), 1_000_000), wrong);
+    let (of_identity, signature, _) = signed_poll();
+    assert_eq!(verify_poll(&good, b"body", &of_identity, &signature, &shared, 1_000_000), wrong);
+    let unknown = headers.signature_input.replace("hmac-sha256", "rsa-v1_5-sha256");
+    assert_eq!(RequestSignature::parse_input(&unknown), Err(RequestSignatureError::WrongAlgorithm));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use reqwest::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use voltaxe_protocol::{
-    EnrolRequest, EnrolResponse, PollResponse, Problem, RequestParts, ResultReceipt, sign_request,
+    EnrolRequest, EnrolResponse, PollResponse, Problem, RequestParts, ResultReceipt, SignedHeaders,
+    sign_poll, sign_request,
 };
 
 use super::{ServerAddress, TlsSettings};
@@ -88,8 +89,12 @@ impl HttpClient {
         if wait > Duration::ZERO {
             url.query_pairs_mut().append_pair("wait", &wait.as_secs().to_string());
         }
-        let body = self.signed(identity, Method::GET, url, Vec::new(), ANSWER_WITHIN + wait).await?;
-        parse(&body)
+        let sign = |parts: RequestParts<'_>, _: &[u8]| {
+            let endpoint = identity.grant.endpoint_id.clone();
+            sign_poll(parts, endpoint, &identity.poll_key, clock::wall().timestamp())
+        };
+        let response = self.send(Method::GET, url, Vec::new(), JSON, ANSWER_WITHIN + wait, sign).await?;
+        parse(&answer(response).await?)
     }
 
     pub async fn post(&self, identity: &Identity, post: &Post) -> Result<(), RequestFailure> {
@@ -117,6 +122,7 @@ impl HttpClient {
         self.signed(identity, Method::POST, url, to_json(body), ANSWER_WITHIN).await
     }
 
+    /// By the agent's own key.
     pub(super) async fn signed(
         &self,
         identity: &Identity,
@@ -125,7 +131,7 @@ impl HttpClient {
         body: Vec<u8>,
         answer_within: Duration,
     ) -> Result<Vec<u8>, RequestFailure> {
-        answer(self.send_signed(identity, method, url, body, JSON, answer_within).await?).await
+        answer(self.send(method, url, body, JSON, answer_within, by_identity(identity)).await?).await
     }
 
     /// The answer's status and body, whatever the status is.
@@ -140,18 +146,19 @@ impl HttpClient {
         let (path, query) = path_and_query.split_once('?').unzip();
         let mut url = self.address.url().join(path.unwrap_or(path_and_query));
         url.set_query(query);
-        let response = self.send_signed(identity, method, url, body, content_type, PIECE_WITHIN).await?;
+        let sign = by_identity(identity);
+        let response = self.send(method, url, body, content_type, PIECE_WITHIN, sign).await?;
         Ok((response.status().as_u16(), read(response).await?))
     }
 
-    async fn send_signed(
+    async fn send(
         &self,
-        identity: &Identity,
         method: Method,
         url: url::Url,
         body: Vec<u8>,
         content_type: &'static str,
         answer_within: Duration,
+        sign: impl FnOnce(RequestParts<'_>, &[u8]) -> SignedHeaders,
     ) -> Result<Response, RequestFailure> {
         let authority = self.address.url().authority();
         let query = format!("?{}", url.query().unwrap_or_default());
@@ -162,8 +169,7 @@ impl HttpClient {
             query: &query,
             content_digest: "",
         };
-        let endpoint = identity.grant.endpoint_id.clone();
-        let headers = sign_request(parts, &body, endpoint, &identity.key, clock::wall().timestamp());
+        let headers = sign(parts, &body);
         self.client
             .request(method, url)
             .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
@@ -175,6 +181,13 @@ impl HttpClient {
             .send()
             .await
             .map_err(unavailable)
+    }
+}
+
+fn by_identity(identity: &Identity) -> impl FnOnce(RequestParts<'_>, &[u8]) -> SignedHeaders {
+    |parts, body| {
+        let endpoint = identity.grant.endpoint_id.clone();
+        sign_request(parts, body, endpoint, &identity.key, clock::wall().timestamp())
     }
 }
 

@@ -6,7 +6,7 @@ mod ledger;
 mod words;
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError,
+    Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicI64, Ordering},
 };
 
@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use voltaxe_protocol::{
     AgentFrame, Cancellation, Command, CommandId, CommandOrder, CommandResult, EndpointId, Envelope, Epoch,
-    HelloClaims, Keypair, PayloadType, PublicKey, ReceiptClaims, Telemetry,
+    HelloClaims, Keypair, PayloadType, PollKey, PublicKey, ReceiptClaims, Telemetry,
 };
 
 pub use self::{
@@ -60,6 +60,7 @@ pub enum Verify {
 pub struct SimAgent {
     pub identity: Identity,
     enrolment: Enrolment,
+    poll_key: OnceLock<PollKey>,
     verify: Verify,
     started_at: DateTime<Utc>,
     join_counter: AtomicI64,
@@ -93,12 +94,17 @@ impl SimAgent {
         Self {
             identity,
             enrolment,
+            poll_key: OnceLock::new(),
             verify,
             started_at: now,
             join_counter: AtomicI64::new(0),
             state: Mutex::default(),
             wake: Notify::new(),
         }
+    }
+
+    pub(crate) fn poll_key(&self) -> &PollKey {
+        self.poll_key.get_or_init(|| self.enrolment.poll_key(&self.identity))
     }
 
     /// The answer to a stream's challenge. The join counter rises with the clock, so it needs no disk.

@@ -21,7 +21,7 @@ use voltaxe_protocol::CommandId;
 
 pub use self::{
     enrol::{FleetFile, enrol},
-    signed::signed_request,
+    signed::{signed_poll, signed_request},
 };
 use crate::{
     agent::{Identity, SimAgent, Verify},

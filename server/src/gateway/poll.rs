@@ -7,7 +7,7 @@ use axum::{
 use serde::Deserialize;
 use voltaxe_protocol::{LONGEST_POLL_SECONDS, PollResponse};
 
-use super::signed::Signed;
+use super::signed::SignedPoll;
 use crate::{clock, limits::Place, problem::ApiError, state::AppState};
 
 #[derive(Debug, Deserialize)]
@@ -24,7 +24,7 @@ pub async fn poll(
     State(state): State<AppState>,
     Extension(place): Extension<Place>,
     query: Result<Query<PollQuery>, QueryRejection>,
-    signed: Signed,
+    SignedPoll(signed): SignedPoll,
 ) -> Result<Json<PollResponse>, ApiError> {
     let Query(query) = query?;
     if query.host.is_empty() {

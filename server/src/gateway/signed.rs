@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use voltaxe_protocol::{
     EndpointId, RequestParts, RequestSignature, RequestSignatureError, SIGNATURE_MAX_AGE_SECONDS,
-    verify_request,
+    SignatureAlgorithm, verify_poll, verify_request,
 };
 
 use crate::{clock, limits::LARGEST_BODY_BYTES, problem::ApiError, state::AppState};
@@ -56,24 +56,57 @@ impl FromRequest<AppState> for Signed {
 impl Signed {
     /// With a body of at most so many bytes.
     pub(crate) async fn read(request: Request, state: &AppState, most: usize) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let peer = state.peer_of(&parts.extensions);
-        let signature = RequestSignature::parse_input(text(&parts.headers, "signature-input")?)?;
-        let body = axum::body::to_bytes(body, most).await.map_err(ApiError::unreadable)?;
-        let now = clock::now().timestamp();
-        let query = query_of(&parts.uri);
-        let signed = RequestParts {
-            method: parts.method.as_str(),
-            authority: &authority_of(&parts.headers)?,
-            path: parts.uri.path(),
-            query: &query,
-            content_digest: text(&parts.headers, "content-digest")?,
-        };
-        let key = state.strike.agent_key(&signature.keyid).await?;
-        verify_request(&signed, &body, &signature, text(&parts.headers, "signature")?, &key, now)?;
-        state.nonces.remember(&signature, now)?;
-        Ok(Self { endpoint: signature.keyid, body, peer })
+        verified(request, state, most, &[SignatureAlgorithm::Ed25519]).await
     }
+}
+
+/// For the route of the polls alone: a shared key is enough there, as a poll reports nothing.
+pub struct SignedPoll(pub Signed);
+
+impl FromRequest<AppState> for SignedPoll {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let allowed = [SignatureAlgorithm::HmacSha256, SignatureAlgorithm::Ed25519];
+        verified(request, state, LARGEST_BODY_BYTES, &allowed).await.map(Self)
+    }
+}
+
+async fn verified(
+    request: Request,
+    state: &AppState,
+    most: usize,
+    allowed: &[SignatureAlgorithm],
+) -> Result<Signed, ApiError> {
+    let (parts, body) = request.into_parts();
+    let peer = state.peer_of(&parts.extensions);
+    let signature = RequestSignature::parse_input(text(&parts.headers, "signature-input")?)?;
+    if !allowed.contains(&signature.alg) {
+        return Err(RequestSignatureError::WrongAlgorithm.into());
+    }
+    let body = axum::body::to_bytes(body, most).await.map_err(ApiError::unreadable)?;
+    let now = clock::now().timestamp();
+    let query = query_of(&parts.uri);
+    let signed = RequestParts {
+        method: parts.method.as_str(),
+        authority: &authority_of(&parts.headers)?,
+        path: parts.uri.path(),
+        query: &query,
+        content_digest: text(&parts.headers, "content-digest")?,
+    };
+    let header = text(&parts.headers, "signature")?;
+    match signature.alg {
+        SignatureAlgorithm::Ed25519 => {
+            let key = state.strike.agent_key(&signature.keyid).await?;
+            verify_request(&signed, &body, &signature, header, &key, now)?;
+        }
+        SignatureAlgorithm::HmacSha256 => {
+            let key = state.strike.poll_key(&signature.keyid).await?;
+            verify_poll(&signed, &body, &signature, header, &key, now)?;
+        }
+    }
+    state.nonces.remember(&signature, now)?;
+    Ok(Signed { endpoint: signature.keyid, body, peer })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, RequestSignatureError> {

@@ -97,6 +97,45 @@ async fn requests_that_are_unsigned_forged_stale_altered_or_replayed_are_refused
 }
 
 #[tokio::test]
+async fn the_shared_key_is_good_for_polls_and_for_nothing_else() {
+    let server = TestServer::start().await;
+    let agent = TestAgent::enrolled(&server, "web-01").await;
+    let other = TestAgent::enrolled(&server, "web-02").await;
+    let path = "/command/poll?host=web-01";
+    let refused = async |who: As, path: &str| {
+        let answer = server.get(path, &who).await;
+        assert_eq!(answer.status, 401, "{answer:?}");
+        answer.problem().to_owned()
+    };
+    let once = agent.signed_poll(&server, "GET", path);
+    assert_eq!(server.get(path, &once).await.status, 200);
+    assert_eq!(refused(once, path).await, "replayed");
+    assert_eq!(
+        server.get(path, &agent.signed(&server, "GET", path, b"")).await.status,
+        200,
+        "by the identity's key too"
+    );
+    let in_anothers_name = TestAgent { key: other.key, ..TestAgent::enrolled(&server, "web-03").await };
+    assert_eq!(refused(in_anothers_name.signed_poll(&server, "GET", path), path).await, "bad-signature");
+    let altered = agent.signed_poll(&server, "GET", path);
+    assert_eq!(refused(altered, "/command/poll?host=web-01&wait=25").await, "bad-signature");
+    let renamed = agent.signed(&server, "GET", path, b"");
+    let input = renamed.header("signature-input").replace("ed25519", "hmac-sha256");
+    assert_eq!(refused(renamed.with("signature-input", input), path).await, "bad-signature");
+    let unknown = agent.signed_poll(&server, "GET", path);
+    let input = unknown.header("signature-input").replace("hmac-sha256", "none");
+    assert_eq!(refused(unknown.with("signature-input", input), path).await, "wrong-algorithm");
+
+    for path in ["/command/receipt", "/command/result", "/command/not-known", "/telemetry"] {
+        let who = agent.signed_poll(&server, "POST", path);
+        let answer = server.post_raw(path, &who, "application/json", Vec::new()).await;
+        assert_eq!((answer.status, answer.problem()), (401, "wrong-algorithm"), "{path}");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains("sign this request with alg=\"ed25519\""), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn bad_bodies_of_a_signed_agent_are_answered_with_what_is_wrong() {
     let server = TestServer::start().await;
     let agent = TestAgent::enrolled(&server, "web-01").await;
@@ -171,8 +210,12 @@ async fn a_request_signed_before_the_server_started_is_asked_for_again() {
     let started = voltaxe_server::clock::now().timestamp();
     let nonces = Nonces::since(started);
     let keyid = format!("ep_{}", "0".repeat(32)).parse::<voltaxe_protocol::EndpointId>().unwrap();
-    let signature =
-        |created| voltaxe_protocol::RequestSignature { created, nonce: "A".repeat(22), keyid: keyid.clone() };
+    let signature = |created| voltaxe_protocol::RequestSignature {
+        created,
+        nonce: "A".repeat(22),
+        keyid: keyid.clone(),
+        alg: voltaxe_protocol::SignatureAlgorithm::HmacSha256,
+    };
     let refused = nonces.remember(&signature(started), started + 1).unwrap_err();
     let response = axum::response::IntoResponse::into_response(refused);
     assert_eq!(response.status(), 503, "no 401, after which an agent would rest for long");

@@ -64,6 +64,10 @@ impl As {
         self.0.push((name, value.into()));
         self
     }
+
+    pub fn header(&self, name: &str) -> &str {
+        &self.0.iter().find(|(known, _)| *known == name).expect("the header is there").1
+    }
 }
 
 impl TestServer {

@@ -2,8 +2,8 @@ use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use voltaxe_protocol::{
     CommandReceipt, EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope,
-    Keypair, NotKnown, PayloadType, PollResponse, ProbeAnswer, ProbeClaims, Problem, PublicKey, RequestParts,
-    RequestSignature, verify_request,
+    Keypair, NotKnown, PayloadType, PollKey, PollResponse, ProbeAnswer, ProbeClaims, Problem, PublicKey,
+    RequestParts, RequestSignature, verify_poll, verify_request,
 };
 use voltaxe_sentinel::clock;
 
@@ -118,7 +118,13 @@ impl Request {
             content_digest: self.header("content-digest").unwrap(),
         };
         let header = self.header("signature").unwrap();
-        let verified = verify_request(&parts, &self.body, &signature, header, key, clock::wall().timestamp());
+        let now = clock::wall().timestamp();
+        let verified = if path == "/command/poll" {
+            let key = PollKey::of_server(&state.key, key);
+            verify_poll(&parts, &self.body, &signature, header, &key, now)
+        } else {
+            verify_request(&parts, &self.body, &signature, header, key, now)
+        };
         assert_eq!(verified, Ok(()), "{} {}", self.method, self.target);
         assert!(state.nonces.insert(signature.nonce), "a nonce was used twice");
         true

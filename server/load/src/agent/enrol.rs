@@ -1,5 +1,6 @@
 use voltaxe_protocol::{
-    EnrolRequest, EnrolResponse, EnrolString, EnrolmentGrant, EnrolmentProof, Envelope, PayloadType, Problem,
+    EnrolRequest, EnrolResponse, EnrolString, EnrolmentGrant, EnrolmentProof, Envelope, PayloadType, PollKey,
+    Problem,
 };
 
 use super::{AGENT_VERSION, Epoch, Identity, PublicKey, words};
@@ -13,6 +14,13 @@ use crate::{
 pub struct Enrolment {
     pub server_key: PublicKey,
     pub epoch: Epoch,
+}
+
+impl Enrolment {
+    #[must_use]
+    pub fn poll_key(&self, identity: &Identity) -> PollKey {
+        PollKey::of_agent(&identity.key, &self.server_key)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use voltaxe_protocol::{CommandId, CommandReceipt, CommandResult};
 use super::server::Server;
 use crate::{
     agent::Identity,
-    fleet::{FleetFile, signed_request},
+    fleet::{FleetFile, signed_poll, signed_request},
     http::Connection,
     profile::say,
     seed,
@@ -69,10 +69,9 @@ pub(super) async fn run(
     let mut attackers = JoinSet::new();
     for number in 0..ATTACKERS {
         let originals = replays.div_ceil(ATTACKERS as u64 * TIMES);
-        let (target, fleet_seed, agents, replayed) =
-            (target.clone(), file.seed, file.len(), replayed.clone());
+        let (target, file, replayed) = (target.clone(), file.clone(), replayed.clone());
         let random = seed::generator(seed, "replays", number);
-        attackers.spawn(attack(target, fleet_seed, agents, originals, random, replayed));
+        attackers.spawn(attack(target, file, originals, random, replayed));
     }
     let mut newest = Vec::new();
     while let Some(ended) = attackers.join_next().await {
@@ -90,8 +89,7 @@ pub(super) async fn run(
 
 async fn attack(
     target: Target,
-    fleet_seed: u64,
-    agents: usize,
+    file: FleetFile,
     originals: u64,
     mut random: fastrand::Rng,
     replayed: Arc<Replayed>,
@@ -99,8 +97,7 @@ async fn attack(
     let mut connection = Connection::open(&target, None).await?;
     let mut newest = VecDeque::new();
     for _ in 0..originals {
-        let identity = Identity::derive(fleet_seed, random.usize(..agents));
-        let request = original(&target, &identity, &mut random)?;
+        let request = original(&target, &file, &mut random)?;
         let first = connection.exchange(&request).await?;
         if first.status == 401 {
             bail!("a request with a new signature was refused: {}", first.text());
@@ -116,15 +113,16 @@ async fn attack(
     Ok(newest)
 }
 
-/// A poll, a receipt or a result, as an agent sends it.
-fn original(target: &Target, identity: &Identity, random: &mut fastrand::Rng) -> anyhow::Result<Vec<u8>> {
+/// A poll (by either algorithm), a receipt or a result, as an agent sends it.
+fn original(target: &Target, file: &FleetFile, random: &mut fastrand::Rng) -> anyhow::Result<Vec<u8>> {
+    let index = random.usize(..file.len());
+    let identity = &Identity::derive(file.seed, index);
+    let poll = format!("/command/poll?host={}", identity.hostname);
     let command_id = CommandId(random.i64(1_000_000_000..2_000_000_000));
-    Ok(match random.u8(..3) {
-        0 => {
-            let path = format!("/command/poll?host={}", identity.hostname);
-            signed_request(target, identity, "GET", &path, b"")
-        }
-        1 => {
+    Ok(match random.u8(..4) {
+        0 => signed_request(target, identity, "GET", &poll, b""),
+        1 => signed_poll(target, identity, &file.enrolment(index)?.poll_key(identity), &poll),
+        2 => {
             let body = serde_json::to_vec(&CommandReceipt { command_id, attempt: 1 })?;
             signed_request(target, identity, "POST", "/command/receipt", &body)
         }

@@ -12,7 +12,7 @@ use voltaxe_protocol::{
     AgentFrame, CommandId, CommandReceipt, CommandResult, NotKnown, PollResponse, Telemetry,
 };
 
-use super::{Counters, Shared, Step, signed_request};
+use super::{Counters, Shared, Step, signed_poll, signed_request};
 use crate::{
     agent::{Offered, SimAgent},
     clock,
@@ -69,7 +69,8 @@ impl Turn<'_> {
                 .await?;
         let wait = if wait_seconds > 0 { format!("&wait={wait_seconds}") } else { String::new() };
         let path = format!("/command/poll?host={}{wait}", self.agent.identity.hostname);
-        let request = signed_request(&self.shared.target, &self.agent.identity, "GET", &path, b"");
+        let agent = self.agent;
+        let request = signed_poll(&self.shared.target, &agent.identity, agent.poll_key(), &path);
         let answer = connection.exchange(&request).await?;
         Counters::add(&self.shared.counters.polls);
         let due = match answer.status {

@@ -22,8 +22,8 @@ use voltaxe_load::{agent::SimAgent, clock, fleet::Fleet, target::Target};
 use voltaxe_protocol::{
     AgentCheck, AgentFrame, Command, CommandId, CommandOrder, CommandReceipt, CommandResult, EndpointId,
     EnrolRequest, EnrolResponse, EnrolString, EnrolmentGrant, EnrolmentProof, Envelope, Epoch, HelloClaims,
-    Keypair, OfferedCommand, PayloadType, PollResponse, PublicKey, RequestParts, RequestSignature,
-    ServerFrame, Telemetry, verify_request,
+    Keypair, OfferedCommand, PayloadType, PollKey, PollResponse, PublicKey, RequestParts, RequestSignature,
+    ServerFrame, SignatureAlgorithm, Telemetry, verify_poll, verify_request,
 };
 
 const OFFER_AGAIN_AFTER: Duration = Duration::from_millis(60);
@@ -183,7 +183,16 @@ impl Gateway {
             content_digest: text("content-digest"),
         };
         let key = self.lock().agents[&signature.keyid].clone();
-        verify_request(&parts, body, &signature, text("signature"), &key, clock::now().timestamp()).unwrap();
+        let (header, now) = (text("signature"), clock::now().timestamp());
+        match signature.alg {
+            SignatureAlgorithm::Ed25519 => verify_request(&parts, body, &signature, header, &key, now),
+            SignatureAlgorithm::HmacSha256 => {
+                assert_eq!(uri.path(), "/command/poll");
+                let key = PollKey::of_server(&self.inner.key, &key);
+                verify_poll(&parts, body, &signature, header, &key, now)
+            }
+        }
+        .unwrap();
         signature.keyid
     }
 }

@@ -3,13 +3,13 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard, OnceLock, PoisonError},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use voltaxe_protocol::{
     CommandId, EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope, Epoch,
-    HelloClaims, PayloadType, PublicKey, RefusalReason, ServerFrame, Telemetry,
+    HelloClaims, PayloadType, PollKey, PublicKey, RefusalReason, ServerFrame, Telemetry,
 };
 use voltaxe_store::{AuditEntry, EnrolOutcome, NewEndpoint, NewTelemetry};
 
@@ -43,6 +43,8 @@ pub enum AgentError {
 /// unpacked: that is a fifth of what a check costs.
 pub(super) struct KnownAgent {
     key: PublicKey,
+    /// Derived at the first poll, in 50 us.
+    poll_key: OnceLock<PollKey>,
     hostname: String,
     epoch: Epoch,
 }
@@ -107,6 +109,12 @@ impl Strike {
         Ok(self.known_agent(id).await?.key.clone())
     }
 
+    /// The key of an agent's polls, for as long as [`Strike::agent_key`] is remembered.
+    pub async fn poll_key(&self, id: &EndpointId) -> Result<PollKey, AgentError> {
+        let known = self.known_agent(id).await?;
+        Ok(known.poll_key.get_or_init(|| PollKey::of_server(self.key(), &known.key)).clone())
+    }
+
     async fn known_agent(&self, id: &EndpointId) -> Result<Arc<KnownAgent>, AgentError> {
         if let Some(known) = self.keys().get(id) {
             return Ok(Arc::clone(known));
@@ -120,7 +128,12 @@ impl Strike {
         }
         let key =
             PublicKey::from_bytes(&known.public_key).map_err(|_| refused(RefusalReason::NotEnrolled))?;
-        let known = Arc::new(KnownAgent { key, hostname: known.hostname, epoch: known.epoch });
+        let known = Arc::new(KnownAgent {
+            key,
+            poll_key: OnceLock::new(),
+            hostname: known.hostname,
+            epoch: known.epoch,
+        });
         self.keys().insert(id.clone(), Arc::clone(&known));
         Ok(known)
     }

@@ -9,8 +9,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 use voltaxe_protocol::{
     AgentFacts, AgentFrame, CommandId, CommandOrder, CommandResult, EndpointId, EnrolRequest, EnrolString,
     EnrolmentGrant, EnrolmentProof, Envelope, HelloClaims, HostFacts, IsolationObservation, IsolationOutcome,
-    Keypair, LoadAverage, Memory, ObservedIsolation, PayloadType, PublicKey, RequestParts, ServerFrame,
-    Telemetry, sign_request,
+    Keypair, LoadAverage, Memory, ObservedIsolation, PayloadType, PollKey, PublicKey, RequestParts,
+    ServerFrame, SignedHeaders, Telemetry, sign_poll, sign_request,
 };
 use voltaxe_server::clock;
 
@@ -65,11 +65,17 @@ impl TestAgent {
         let authority = server.address.to_string();
         let query = format!("?{query}");
         let parts = RequestParts { method, authority: &authority, path, query: &query, content_digest: "" };
-        let headers = sign_request(parts, body, self.id.clone(), &self.key, now.timestamp());
-        As::default()
-            .with("content-digest", headers.content_digest)
-            .with("signature-input", headers.signature_input)
-            .with("signature", headers.signature)
+        with_headers(sign_request(parts, body, self.id.clone(), &self.key, now.timestamp()))
+    }
+
+    /// With the key that the agent shares with the server, and no body.
+    pub fn signed_poll(&self, server: &TestServer, method: &str, path_and_query: &str) -> As {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let authority = server.address.to_string();
+        let query = format!("?{query}");
+        let parts = RequestParts { method, authority: &authority, path, query: &query, content_digest: "" };
+        let key = PollKey::of_agent(&self.key, &self.server_key);
+        with_headers(sign_poll(parts, self.id.clone(), &key, clock::now().timestamp()))
     }
 
     pub async fn get(&self, server: &TestServer, path_and_query: &str) -> Answer {
@@ -140,6 +146,13 @@ impl TestAgent {
             uptime_seconds: 60,
         }
     }
+}
+
+fn with_headers(headers: SignedHeaders) -> As {
+    As::default()
+        .with("content-digest", headers.content_digest)
+        .with("signature-input", headers.signature_input)
+        .with("signature", headers.signature)
 }
 
 /// A new key's request to enrol.

@@ -7,7 +7,7 @@ use super::{Lab, Outcome, Row, Settings, Verdict, commits};
 use crate::{
     agent::Identity,
     bench::{bare::Bare, lab::SEED},
-    fleet::signed_request,
+    fleet::{FleetFile, signed_poll},
     http::Connection,
     target::Target,
 };
@@ -18,17 +18,17 @@ const POLLS: u64 = 100_000;
 
 pub(in crate::bench) async fn measure(settings: &Settings) -> anyhow::Result<Outcome> {
     let lab = Lab::start(settings).await?;
-    lab.enrol(CONNECTIONS).await?;
+    let fleet = Arc::new(lab.enrol(CONNECTIONS).await?);
     let bare = Bare::start().await?;
     let mut commits_seen = commits(&lab.postgres).await?;
     let each = usize::try_from(settings.scaled(POLLS))? / CONNECTIONS;
 
-    run(&lab.target, sign(&lab.target, each / 10).await?).await?;
-    let before = run(&bare.target, sign(&lab.target, each).await?).await?;
+    run(&lab.target, sign(&lab.target, &fleet, each / 10).await?).await?;
+    let before = run(&bare.target, sign(&lab.target, &fleet, each).await?).await?;
     let transactions = transactions(&lab).await?;
-    let rate = run(&lab.target, sign(&lab.target, each).await?).await?;
+    let rate = run(&lab.target, sign(&lab.target, &fleet, each).await?).await?;
     let transactions = self::transactions(&lab).await?.saturating_sub(transactions);
-    let after = run(&bare.target, sign(&lab.target, each).await?).await?;
+    let after = run(&bare.target, sign(&lab.target, &fleet, each).await?).await?;
     commits_seen.merge(&commits(&lab.postgres).await?);
 
     let floor = f64::midpoint(before, after);
@@ -51,20 +51,21 @@ pub(in crate::bench) async fn measure(settings: &Settings) -> anyhow::Result<Out
 }
 
 /// The requests of each connection.
-async fn sign(target: &Target, each: usize) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
+async fn sign(target: &Target, fleet: &Arc<FleetFile>, each: usize) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
     let target = Arc::new(target.clone());
     let mut tasks = JoinSet::new();
     for index in 0..CONNECTIONS {
-        let target = target.clone();
+        let (target, fleet) = (target.clone(), fleet.clone());
         tasks.spawn_blocking(move || {
             let identity = Identity::derive(SEED, index);
+            let key = fleet.enrolment(index)?.poll_key(&identity);
             let path = format!("/command/poll?host={}", identity.hostname);
-            (0..each).map(|_| signed_request(&target, &identity, "GET", &path, b"")).collect::<Vec<_>>()
+            anyhow::Ok((0..each).map(|_| signed_poll(&target, &identity, &key, &path)).collect::<Vec<_>>())
         });
     }
     let mut all = Vec::with_capacity(CONNECTIONS);
     while let Some(signed) = tasks.join_next().await {
-        all.push(signed.context("signing panicked")?);
+        all.push(signed.context("signing panicked")??);
     }
     Ok(all)
 }
