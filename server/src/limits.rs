@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::StatusCode,
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -36,11 +36,7 @@ impl Place {
     }
 }
 
-pub(crate) async fn bound(
-    State(places): State<Arc<Semaphore>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn bound(places: Arc<Semaphore>, mut request: Request, next: Next) -> Response {
     let Ok(permit) = places.try_acquire_owned() else { return ApiError::busy().into_response() };
     let place = Place(Arc::new(Mutex::new(Some(permit))));
     request.extensions_mut().insert(place.clone());

@@ -1,14 +1,17 @@
 //! Every route of the server in one table, each with who may use it. The routers are built from the table, so a route
 //! without an access rule does not exist; handlers that act for an operator extract the permit of their action besides.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, Request, State},
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, delete, get, post, put},
 };
+use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -29,7 +32,7 @@ use crate::{
     state::AppState,
     web::{
         api::{self, batches, commands, endpoints, evidence, limits as rate_limits, schedules},
-        events, headers, health, install, pages, request_log, same_origin,
+        events, headers, health, install, pages, request_log,
         session::{self, SignedIn},
     },
 };
@@ -178,7 +181,7 @@ pub fn metrics(state: &AppState) -> Router {
         route(Method::GET, "/readyz", Access::Public, get(health::readyz)),
         route(Method::GET, "/metrics", Access::Public, get(api::metrics)),
     ];
-    finish(mount(Router::new(), routes).fallback(nothing_here), state)
+    finish(compressed(mount(Router::new(), routes)).fallback(nothing_here), state)
 }
 
 /// Everything: the gateway, the console and the dashboard.
@@ -191,15 +194,14 @@ pub fn everything(state: &AppState) -> Router {
     let dashboard = mount(Router::new(), console_routes())
         .merge(server_functions)
         .fallback(pages::page)
-        .layer(middleware::from_fn_with_state(state.clone(), session::identify))
-        .layer(middleware::from_fn(same_origin::require));
+        .layer(middleware::from_fn_with_state(state.clone(), session::admit));
     let files = Router::new()
         .nest_service(
             "/pkg",
             ServiceBuilder::new().layer(middleware::from_fn(pages::keep_for_good)).service(pkg(state)),
         )
         .route_service("/favicon.svg", ServeFile::new(site_file(state, "favicon.svg")));
-    let router = mount(Router::new(), gateway_routes()).merge(files).merge(dashboard);
+    let router = mount(Router::new(), gateway_routes()).merge(compressed(files.merge(dashboard)));
     finish(router, state)
 }
 
@@ -229,22 +231,32 @@ async fn require_action(action: Action, request: Request, next: Next) -> Respons
     next.run(request).await
 }
 
+/// For browsers; agents ask for no compression, and their answers are too short for it.
+fn compressed(router: Router<AppState>) -> Router<AppState> {
+    // A bundle is compressed, and a range of it must stay that range.
+    let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new("application/zip"));
+    router.layer(CompressionLayer::new().compress_when(worthwhile))
+}
+
 fn finish(router: Router<AppState>, state: &AppState) -> Router {
     router
         .method_not_allowed_fallback(wrong_method)
         .layer(
             ServiceBuilder::new()
-                .layer(middleware::from_fn(request_log::log))
-                .layer(middleware::from_fn(headers::add))
+                .layer(middleware::from_fn_with_state(limits::requests(), edge))
                 .layer(CatchPanicLayer::custom(limits::panicked))
-                .layer(middleware::from_fn_with_state(limits::requests(), limits::bound))
-                .layer(CompressionLayer::new().compress_when(
-                    // A bundle is compressed, and a range of it must stay that range.
-                    DefaultPredicate::new().and(NotForContentType::const_new("application/zip")),
-                ))
                 .layer(DefaultBodyLimit::max(limits::LARGEST_BODY_BYTES)),
         )
         .with_state(state.clone())
+}
+
+/// What every request passes, as one layer: each one more copies all that are below it, for every request.
+async fn edge(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let entry = request_log::Entry::begin(&request);
+    let mut response = limits::bound(places, request, next).await;
+    headers::add(response.headers_mut());
+    entry.end(&mut response);
+    response
 }
 
 /// The build leaves a compressed copy beside each file.

@@ -33,7 +33,7 @@ use crate::{
     evidence_store,
     gateway::{call, probe::ArrivedAt, signed::Nonces},
     routes, signing_key,
-    state::{AppState, Places},
+    state::{AppState, Places, Shared},
     web::install::Installer,
 };
 
@@ -98,16 +98,16 @@ async fn run_on(
     let evidence = Some(evidence_store::evidence_config(&config.evidence)?);
     let strike_config = StrikeConfig { evidence, ..strike_config(config) };
     let strike = Strike::new(store.clone(), key, strike_config, caller, clock::now());
-    let state = AppState {
+    let state = AppState::from(Shared {
         operators: Operators::new(store),
-        leptos: Arc::new(leptos_options(config)),
-        nonces: Arc::new(nonces),
+        leptos: leptos_options(config),
+        nonces,
         places: Places::default(),
         installer: Installer::new(config.packages_dir.clone(), &config.agent_url),
         behind_proxy: config.behind_proxy,
         shutdown: shutdown.clone(),
         strike: strike.clone(),
-    };
+    });
     strike.maintain(retention(config), clock::now()).await.context("cannot prepare the database's tables")?;
 
     let mut servers = JoinSet::new();

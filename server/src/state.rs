@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    ops::Deref,
     sync::Arc,
 };
 
@@ -25,20 +26,47 @@ const PIECES: usize = 32;
 /// Bundles that are downloaded at once.
 const DOWNLOADS: usize = 16;
 
-/// Cheap to clone.
-#[derive(Clone, FromRef)]
-pub struct AppState {
+/// One pointer: a request clones the state with every layer that it passes.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+pub struct Shared {
     pub strike: Strike,
     pub operators: Operators,
-    /// Shared: every request clones the state more than once.
-    pub leptos: Arc<LeptosOptions>,
-    pub nonces: Arc<Nonces>,
+    pub leptos: LeptosOptions,
+    pub nonces: Nonces,
     pub places: Places,
     pub installer: Installer,
     /// Whether requests come through a proxy, so that their address is the proxy's.
     pub behind_proxy: bool,
     /// Cancelled when the server begins to shut down: long answers end.
     pub shutdown: CancellationToken,
+}
+
+impl From<Shared> for AppState {
+    fn from(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl FromRef<AppState> for Strike {
+    fn from_ref(state: &AppState) -> Self {
+        state.strike.clone()
+    }
+}
+
+impl FromRef<AppState> for Installer {
+    fn from_ref(state: &AppState) -> Self {
+        state.installer.clone()
+    }
 }
 
 impl AppState {

@@ -53,7 +53,7 @@ fn Loaded(sheet: Sheet) -> impl IntoView {
     let mounted = mounted();
     let session = session();
     let refresh = move || list.send(id.get_value(), "action=list".to_owned(), || {});
-    effect(move || refresh());
+    effect(refresh);
     let look = move |index: usize| {
         verb.set(index);
         let form = format!("action=review&verb={}&{}", VERBS[index].0, form::encoded("processes-form"));

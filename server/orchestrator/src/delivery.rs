@@ -216,7 +216,7 @@ impl<Q: Queue> Delivery<Q> {
         tokio::spawn(async move {
             for record in records {
                 shared.announce(&record);
-                shared.send(&record, None, now);
+                shared.send(&record, None, None, now);
             }
         });
     }
@@ -261,11 +261,12 @@ impl<Q: Queue> Shared<Q> {
         for new in &mut group {
             new.leased_until = self.lease_for(&new.endpoint_id, new.command, now);
         }
+        let commit_began = Instant::now();
         let outcomes =
             self.meters.time(Commit::Enqueue, group.len(), self.queue.enqueue(&group, now)).await?;
         let answer = |(outcome, came): (Enqueue, Instant)| match outcome {
             Enqueue::New(record) => {
-                let (receipt, pushed) = self.send_awaited(&record, now);
+                let (receipt, pushed) = self.send_awaited(&record, commit_began, now);
                 if pushed == Some(Channel::Stream) {
                     self.meters.pushed(came.elapsed());
                 }
@@ -280,13 +281,14 @@ impl<Q: Queue> Shared<Q> {
     fn send_awaited(
         self: &Arc<Self>,
         record: &CommandRecord,
+        commit_began: Instant,
         now: DateTime<Utc>,
     ) -> (Option<oneshot::Receiver<Channel>>, Option<Channel>) {
         if record.attempt == 0 {
-            return (None, self.send(record, None, now));
+            return (None, self.send(record, None, None, now));
         }
         let (sender, receiver) = oneshot::channel();
-        let pushed = self.send(record, Some(sender), now);
+        let pushed = self.send(record, Some(sender), Some(commit_began), now);
         (pushed.is_some().then_some(receiver), pushed)
     }
 

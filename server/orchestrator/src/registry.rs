@@ -8,7 +8,10 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use voltaxe_protocol::{EndpointId, ServerFrame};
 
 use crate::model::{ChannelHealth, DirectHealth};
@@ -50,7 +53,7 @@ struct Work {
 struct StreamLine {
     number: u64,
     since: DateTime<Utc>,
-    outbox: mpsc::Sender<Box<ServerFrame>>,
+    outbox: mpsc::Sender<Box<Outgoing>>,
 }
 
 struct Direct {
@@ -59,12 +62,26 @@ struct Direct {
     failed: Option<(DateTime<Utc>, String)>,
 }
 
+/// A frame on its way to an agent.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub frame: ServerFrame,
+    /// For a new order: when its commit began. For the meters.
+    pub commit_began: Option<Instant>,
+}
+
+impl From<ServerFrame> for Outgoing {
+    fn from(frame: ServerFrame) -> Self {
+        Self { frame, commit_began: None }
+    }
+}
+
 /// An open stream, as its socket task holds it. When `frames` ends, another stream has taken its place.
 #[derive(Debug)]
 pub struct StreamHandle {
     pub endpoint: EndpointId,
     /// Boxed: a channel keeps room for 32 of them, for each of many thousand agents.
-    pub frames: mpsc::Receiver<Box<ServerFrame>>,
+    pub frames: mpsc::Receiver<Box<Outgoing>>,
     pub(crate) number: u64,
 }
 
@@ -92,11 +109,11 @@ impl Registry {
     }
 
     /// Whether the frame is on its way. One that does not fit closes the stream.
-    pub(crate) fn push(&self, endpoint: &EndpointId, frame: ServerFrame) -> bool {
+    pub(crate) fn push(&self, endpoint: &EndpointId, frame: impl Into<Outgoing>) -> bool {
         let mut lines = self.lock();
         let Some(line) = lines.get_mut(endpoint) else { return false };
         let Some(stream) = &line.stream else { return false };
-        let pushed = stream.outbox.try_send(Box::new(frame)).is_ok();
+        let pushed = stream.outbox.try_send(Box::new(frame.into())).is_ok();
         if !pushed {
             line.stream = None;
         }

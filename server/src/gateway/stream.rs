@@ -136,7 +136,10 @@ async fn talk(
             biased;
             () = state.shutdown.cancelled() => return "the server is shutting down",
             frame = handle.frames.recv() => match frame {
-                Some(frame) => if send(socket, &frame).await.is_err() { return "it does not take frames" },
+                Some(out) => {
+                    if send(socket, &out.frame).await.is_err() { return "it does not take frames" }
+                    if let Some(began) = out.commit_began { state.strike.meters().written(began.elapsed()) }
+                }
                 None => return "a newer stream took its place, or it took no frames for too long",
             },
             message = socket.recv() => {

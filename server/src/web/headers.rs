@@ -1,11 +1,6 @@
 //! Headers on every answer, and the content security policy of a page.
 
-use axum::{
-    extract::Request,
-    http::{HeaderName, HeaderValue, header},
-    middleware::Next,
-    response::Response,
-};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use leptos::prelude::{use_context, use_nonce};
 use leptos_axum::ResponseOptions;
 
@@ -24,16 +19,13 @@ const FIXED: [(HeaderName, &str); 6] = [
 /// For answers that are no page: nothing in them may run or load anything.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
-pub async fn add(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+pub fn add(headers: &mut HeaderMap) {
     for (name, value) in FIXED {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING));
     // What is not marked as cacheable may hold an operator's data.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 /// While a page is rendered: allows its own scripts, by the nonce that they carry.

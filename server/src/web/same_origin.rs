@@ -6,23 +6,20 @@
 use axum::{
     extract::Request,
     http::{HeaderMap, Method, StatusCode, Uri, header},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
 };
 
 use crate::problem::ApiError;
 
-pub async fn require(request: Request, next: Next) -> Response {
+pub fn check(request: &Request) -> Result<(), ApiError> {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let upgrades = request.headers().contains_key(header::UPGRADE);
     if (is_safe && !upgrades) || is_same_origin(request.headers()) {
-        return next.run(request).await;
+        return Ok(());
     }
-    ApiError::new(StatusCode::FORBIDDEN, "cross-site", "The request does not come from this console")
+    Err(ApiError::new(StatusCode::FORBIDDEN, "cross-site", "The request does not come from this console")
         .detail(
             "it needs the header Sec-Fetch-Site: same-origin, or an Origin that equals the console's address",
-        )
-        .into_response()
+        ))
 }
 
 fn is_same_origin(headers: &HeaderMap) -> bool {

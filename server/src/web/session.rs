@@ -9,10 +9,11 @@ use axum::{
 use voltaxe_app::api::cookie;
 use voltaxe_orchestrator::{
     authority::{Act, Operator, Permit},
-    operators::{Operators, SessionToken},
+    operators::SessionToken,
 };
 
-use crate::{clock, problem::ApiError};
+use super::same_origin;
+use crate::{clock, problem::ApiError, state::AppState};
 
 /// The operator who sent the request and the session they sent it in; in the request's extensions when there is one.
 #[derive(Clone)]
@@ -21,10 +22,13 @@ pub struct SignedIn {
     pub session: SessionToken,
 }
 
-/// Looks the session up once a request.
-pub async fn identify(State(operators): State<Operators>, mut request: Request, next: Next) -> Response {
+/// Before everything of the console: refuses what another site sent, and looks the session up once a request.
+pub async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    if let Err(refused) = same_origin::check(&request) {
+        return refused.into_response();
+    }
     if let Some(session) = session_of(request.headers()) {
-        match operators.operator_of(&session, clock::now()).await {
+        match state.operators.operator_of(&session, clock::now()).await {
             Ok(Some(operator)) => {
                 request.extensions_mut().insert(SignedIn { operator, session });
             }

@@ -5,7 +5,7 @@ pub mod bundle;
 pub mod postgres;
 pub mod s3;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum_server::Handle;
 use leptos::config::LeptosOptions;
@@ -18,9 +18,9 @@ use voltaxe_server::{
     clock,
     config::{EvidencePlace, EvidenceSettings},
     evidence_store::evidence_config,
-    gateway::{call, probe::ArrivedAt},
+    gateway::{call, probe::ArrivedAt, signed::Nonces},
     routes,
-    state::{AppState, Places},
+    state::{AppState, Places, Shared},
     web::install::Installer,
 };
 use voltaxe_store::Store;
@@ -140,18 +140,16 @@ impl TestServer {
         let strike = Strike::new(store.clone(), key, config, Some(call::caller().unwrap()), clock::now());
         let operators = Operators::new(store.clone());
         let shutdown = CancellationToken::new();
-        let state = AppState {
+        let state = AppState::from(Shared {
             strike: strike.clone(),
             operators: operators.clone(),
-            leptos: Arc::new(
-                LeptosOptions::builder().output_name("voltaxe").site_root("target/site").build(),
-            ),
-            nonces: Arc::default(),
+            leptos: LeptosOptions::builder().output_name("voltaxe").site_root("target/site").build(),
+            nonces: Nonces::default(),
             places: Places::default(),
             installer: Installer::new(packages, &url.parse().unwrap()),
             behind_proxy: false,
             shutdown: shutdown.clone(),
-        };
+        });
         let handle = Handle::new();
         let router = routes::everything(&state).layer(axum::Extension(ArrivedAt(address)));
         let service = router.into_make_service_with_connect_info::<SocketAddr>();

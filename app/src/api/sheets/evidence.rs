@@ -81,9 +81,8 @@ fn facts(record: &EvidenceRecord) -> Vec<Part> {
         rows.push(fact("Ended early", text::of_host(partial)));
     }
     let mut parts = vec![table("The bundle", &["Fact", "Value"], rows)];
-    match &record.problems {
-        Some(problems) => parts.extend(problems.iter().map(|problem| Part::Error(text::of_host(problem)))),
-        None => {}
+    if let Some(problems) = &record.problems {
+        parts.extend(problems.iter().map(|problem| Part::Error(text::of_host(problem))));
     }
     if matches!(record.state, EvidenceStatus::Announced | EvidenceStatus::Uploading) {
         let words = format!(

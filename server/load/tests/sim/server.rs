@@ -100,7 +100,7 @@ impl Server {
                 tokio::select! {
                     biased;
                     frame = handle.frames.recv() => match frame {
-                        Some(frame) => socket.send(*frame),
+                        Some(out) => socket.send(out.frame),
                         None => break,
                     },
                     frame = inbox.recv() => match frame {

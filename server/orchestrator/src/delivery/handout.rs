@@ -7,7 +7,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 use voltaxe_protocol::{
     Cancellation, Command, CommandId, CommandOrder, EndpointId, Envelope, OfferedCommand, PayloadType,
     PollResponse, ServerFrame,
@@ -18,6 +21,7 @@ use super::{Delivery, Queue, Shared, lock};
 use crate::{
     StrikeError,
     model::{Channel, CommandRecord},
+    registry::Outgoing,
 };
 
 impl<Q: Queue> Delivery<Q> {
@@ -81,6 +85,7 @@ impl<Q: Queue> Shared<Q> {
         self: &Arc<Self>,
         record: &CommandRecord,
         awaited: Option<oneshot::Sender<Channel>>,
+        commit_began: Option<Instant>,
         now: DateTime<Utc>,
     ) -> Option<Channel> {
         self.registry.note_work(&record.endpoint_id);
@@ -97,7 +102,7 @@ impl<Q: Queue> Shared<Q> {
             lock(&self.awaited).insert(record.id, awaited);
         }
         let frame = ServerFrame::Command { attempt: record.attempt, envelope: envelope.clone() };
-        if self.registry.push(&record.endpoint_id, frame) {
+        if self.registry.push(&record.endpoint_id, Outgoing { frame, commit_began }) {
             self.note_lease(record, now + self.config.lease);
             return Some(Channel::Stream);
         }
