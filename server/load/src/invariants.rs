@@ -36,7 +36,7 @@ pub struct Life<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     pub state: CommandState,
-    /// `{"success": .., "message": .., "data": ..}`
+    /// `{"success": .., "message": .., "data": ..}`; events and lists leave `data` out.
     pub result: Option<&'a Value>,
 }
 
@@ -165,8 +165,8 @@ impl History {
         {
             wrong.push(Wrong::FinalChanged { from: before, to: row.state });
         }
-        if let Some(first) = &course.result
-            && row.result.is_some_and(|result| result != first)
+        if let (Some(first), Some(result)) = (&course.result, row.result)
+            && !is_the_same(first, result)
         {
             wrong.push(Wrong::ResultReplaced);
         }
@@ -174,10 +174,13 @@ impl History {
             wrong.push(Wrong::DeliveredWithoutDisk);
         }
         let is_news = course.state != Some(row.state);
+        let known = course.result.as_ref();
+        let has_data = |result: &Value| result.get("data").is_some();
+        let tells_more = row.result.is_some_and(has_data) && !known.is_some_and(has_data);
         if is_news && row.state == CommandState::Executed && !course.has_succeeded {
             wrong.push(Wrong::ExecutedWithoutEffect);
         }
-        if is_news && !course.begins.is_empty() {
+        if (is_news || tells_more) && !course.begins.is_empty() {
             if row.state == CommandState::Cancelled {
                 wrong.push(Wrong::CancelledYetBegun);
             } else if let Some(word) = row.result.and_then(refused)
@@ -187,8 +190,8 @@ impl History {
             }
         }
         course.state = Some(row.state);
-        if let (None, Some(result)) = (&course.result, row.result) {
-            course.result = Some(result.clone());
+        if known.is_none() || tells_more {
+            course.result = row.result.cloned();
         }
         self.violated(id, wrong);
     }
@@ -251,6 +254,12 @@ impl History {
 
 fn is_control(kind: &str) -> bool {
     matches!(kind, "network_isolate" | "network_restore")
+}
+
+fn is_the_same(first: &Value, again: &Value) -> bool {
+    let both_tell = first.get("data").is_some() && again.get("data").is_some();
+    let parts: &[&str] = if both_tell { &["success", "message", "data"] } else { &["success", "message"] };
+    parts.iter().all(|part| first.get(part) == again.get(part))
 }
 
 fn refused(result: &Value) -> Option<&str> {
