@@ -37,9 +37,9 @@ main() {
 build_pages() {
   export RUST_BACKTRACE=0
   if [ -t 2 ]; then
-    cargo leptos build --release --precompress
+    cargo leptos build --release --split --precompress
   else
-    cargo leptos build --release --precompress 2>&1 | sed -u 's/\x1b\[[0-9;]*m//g; /^\[swc_/d' >&2
+    cargo leptos build --release --split --precompress 2>&1 | sed -u 's/\x1b\[[0-9;]*m//g; /^\[swc_/d' >&2
   fi
 }
 

@@ -12,7 +12,7 @@ use crate::{
     model::session::Visitor,
     page::{
         BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Evidence, EvidenceList,
-        Login, NotFound, Processes, Schedules, Setup,
+        Login, NotFound, Processes, Schedules, Setup, split,
     },
     ui::view,
 };
@@ -57,7 +57,7 @@ pub fn App() -> impl IntoView {
 type Page = fn() -> AnyView;
 
 const LOGIN: Page = || view! { <Login/> };
-const SETUP: Page = || view! { <Setup/> };
+const SETUP: Page = || split(|| Box::pin(setup()));
 const ENDPOINTS: Page = || view! { <Console><Endpoints/></Console> };
 const ENDPOINT: Page = || view! { <Console><EndpointPage/></Console> };
 const PROCESSES: Page = || view! { <Console><Processes/></Console> };
@@ -67,7 +67,17 @@ const COMMANDS: Page = || view! { <Console><Commands/></Console> };
 const BATCHES: Page = || view! { <Console><Batches/></Console> };
 const BATCH: Page = || view! { <Console><BatchPage/></Console> };
 const SCHEDULES: Page = || view! { <Console><Schedules/></Console> };
-const ENROL: Page = || view! { <Console><Enrol/></Console> };
+const ENROL: Page = || view! { <Console>{split(|| Box::pin(enrol()))}</Console> };
+
+#[lazy]
+fn setup() -> AnyView {
+    view! { <Setup/> }
+}
+
+#[lazy]
+fn enrol() -> AnyView {
+    view! { <Enrol/> }
+}
 
 /// Signing in and out load the page anew, so this holds for as long as the page does.
 fn visitor() -> Visitor {

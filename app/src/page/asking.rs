@@ -5,7 +5,12 @@ use crate::{
     api,
     error::ApiError,
     model::{Sheet, session::Allowed},
-    ui::{all, dom::spawn, form, maybe, sheet, view},
+    ui::{
+        all,
+        dom::spawn,
+        field::{Control, Field, choice},
+        form, maybe, sheet, tag_with, view, words,
+    },
 };
 
 /// Something asked of one host, once at a time, and what came of it.
@@ -50,14 +55,13 @@ impl Asking {
 
     /// That an answer is waited for, or why there is none.
     pub fn draw_problem(self) -> AnyView {
-        view! {
-            {maybe(move || self.busy.get().then(|| view! { <p class="muted">"The host is asked…"</p> }))}
-            {problem(self.error).into_any()}
-        }
+        let busy = maybe(move || self.busy.get().then(|| words("p", "muted", "The host is asked…")));
+        all([busy, problem(self.error).into_any()])
     }
 
     pub fn draw_answer(self, filter: Signal<String>) -> AnyView {
-        view! { <div role="status">{maybe(move || Some(sheet::parts(self.answer.get()?.parts, filter)))}</div> }
+        let answer = maybe(move || Some(sheet::parts(self.answer.get()?.parts, filter)));
+        tag_with("div", &[("role", "status")], answer)
     }
 }
 
@@ -90,40 +94,33 @@ pub fn asking_form(
                 >
                     {name}
                 </button>
-                {refusal.map(|refusal| view! { <span class="muted">{refusal}</span> })}
+                {refusal.map(|refusal| words("span", "muted", refusal))}
             </div>
             {asking.draw(Signal::stored(String::new()))}
         </form>
     }
 }
 
-pub fn reason_field(id: &'static str) -> AnyView {
-    view! {
-        <div class="field">
-            <label for=id>"Reason"</label>
-            <input class="input" id=id name="reason" type="text" maxlength="500" autocomplete="off"/>
-            <p class="field__about"><span>"3 to 500 characters; kept with the command"</span></p>
-        </div>
+pub fn reason(id: &'static str) -> Field {
+    Field {
+        id,
+        name: "reason",
+        label: "Reason",
+        about: "3 to 500 characters; kept with the command",
+        class: "",
+        control: Control::Input(&[("type", "text"), ("maxlength", "500"), ("autocomplete", "off")]),
     }
 }
 
-pub fn exceptions_field(id: &'static str, lines: String, allow_dns: bool) -> AnyView {
-    let about = format!("{id}-about");
-    view! {
-        <div class="field">
-            <label for=id>"Stays open"</label>
-            <textarea
-                class="input mono" id=id name="exceptions" rows="3" spellcheck="false" prop:value=lines
-                aria-describedby=format!("{id}-problem {about}")
-            ></textarea>
-            <p class="field__about">
-                <span class="field__problem" id=format!("{id}-problem")></span>
-                <span id=about>"One a line, as in: tcp 10.0.0.5:22 in until 18:00Z"</span>
-            </p>
-            <label class="choice">
-                <input class="tick" type="checkbox" name="allow_dns" checked=allow_dns/>
-                "DNS as well: data can leave through it"
-            </label>
-        </div>
-    }
+/// What stays open although a host is isolated.
+pub fn exceptions(id: &'static str, allow_dns: bool) -> AnyView {
+    let lines = Field {
+        id,
+        name: "exceptions",
+        label: "Stays open",
+        about: "One a line, as in: tcp 10.0.0.5:22 in until 18:00Z",
+        class: "",
+        control: Control::Area(&[("rows", "3"), ("spellcheck", "false")]),
+    };
+    all([lines.draw(), choice("allow_dns", "DNS as well: data can leave through it", allow_dns)])
 }

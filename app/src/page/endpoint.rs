@@ -20,7 +20,7 @@ use self::{
 };
 use super::{
     Problem,
-    start::{self, Start, Started, start},
+    start::{self, Start, Started, at_once, start},
 };
 use crate::{
     api,
@@ -28,16 +28,19 @@ use crate::{
     live::{Change, Live, Mark},
     model::{Command, Direction, Endpoint, EndpointPage as Page, Rollback},
     ui::{
-        ConnectionBadge, Icon, Shape,
+        ConnectionBadge, Icon, Shape, all,
         dom::{Gathered, effect, spawn},
-        view,
+        tag_with, view,
     },
 };
 
 #[component]
 pub fn EndpointPage() -> impl IntoView {
     let params = use_params_map();
-    start(move || start::Page::Endpoint(params.read().get("id").unwrap_or_default()), draw)
+    start(
+        move || start::Page::Endpoint(params.read().get("id").unwrap_or_default()),
+        |started, mark| at_once(draw(started, mark)),
+    )
 }
 
 fn draw(started: Started, mark: Mark) -> AnyView {
@@ -95,10 +98,7 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
             <h1>{hostname}</h1>
             <ConnectionBadge endpoint/>
             <span class="head__id mono">{id.clone()}</span>
-            <nav class="asks" aria-label="More about this host">
-                <a class="button button--small" href=format!("/endpoints/{id}/processes")>"Processes"</a>
-                <a class="button button--small" href=format!("/endpoints/{id}/evidence")>"Evidence"</a>
-            </nav>
+            {more_pages(&id)}
         </div>
         <div class="columns">
             <div class="columns__main">
@@ -112,6 +112,15 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
             </div>
         </div>
     }
+}
+
+fn more_pages(id: &str) -> AnyView {
+    let page = |name: &'static str, path: &str| {
+        let href = format!("/endpoints/{id}/{path}");
+        tag_with("a", &[("class", "button button--small"), ("href", &href)], name.into_any())
+    };
+    let pages = all([page("Processes", "processes"), page("Evidence", "evidence")]);
+    tag_with("nav", &[("class", "asks"), ("aria-label", "More about this host")], pages)
 }
 
 fn follow(host: Host, mark: Mark) {

@@ -8,7 +8,7 @@ use leptos_router::hooks::{use_location, use_params_map};
 
 use super::{
     Problem,
-    asking::{asking_form, reason_field},
+    asking::{asking_form, reason},
     session,
     sheet_head::sheet_head,
     start::{self, Start, Started, start},
@@ -18,10 +18,12 @@ use crate::{
     live::{Change, Live, Mark},
     model::{Sheet, SheetOf},
     ui::{
+        all,
         dom::{Gathered, effect, spawn},
+        field::{Control, Field, fields},
         maybe, part,
         sheet::{self, progress},
-        view,
+        tag, view, words,
     },
 };
 
@@ -30,7 +32,7 @@ pub fn EvidenceList() -> impl IntoView {
     let params = use_params_map();
     start(
         move || start::Page::Sheet(SheetOf::EvidenceList(params.read().get("id").unwrap_or_default())),
-        |started, mark| draw(started, mark, true),
+        |started, mark| Box::pin(draw(started, mark, true)),
     )
 }
 
@@ -43,10 +45,11 @@ pub fn Evidence() -> impl IntoView {
             let search = location.search.get();
             start::Page::Sheet(SheetOf::Evidence(id, search.trim_start_matches('?').to_owned()))
         },
-        |started, mark| draw(started, mark, false),
+        |started, mark| Box::pin(draw(started, mark, false)),
     )
 }
 
+#[lazy(evidence)]
 fn draw(started: Started, mark: Mark, is_list: bool) -> AnyView {
     match started {
         Ok(Start::Sheet(sheet)) => view! { <Loaded sheet mark is_list/> },
@@ -68,12 +71,10 @@ fn Loaded(sheet: Sheet, mark: Mark, is_list: bool) -> impl IntoView {
     if is_list {
         follow(endpoint_id.clone(), parts, under_way, mark);
     }
-    view! {
-        {head}
-        {is_list.then(|| collect(endpoint_id))}
-        {maybe(move || under_way.get().map(|(words, percent)| progress(words, percent)))}
-        {part(move || sheet::parts(parts.get(), Signal::stored(String::new())))}
-    }
+    let form = is_list.then(|| collect(endpoint_id));
+    let progress = maybe(move || under_way.get().map(|(words, percent)| progress(words, percent)));
+    let drawn = part(move || sheet::parts(parts.get(), Signal::stored(String::new())));
+    all([Some(head), form, Some(progress), Some(drawn)].into_iter().flatten())
 }
 
 /// Draws the list again when a bundle comes, and how far a collection is.
@@ -115,35 +116,40 @@ fn follow(
 fn collect(endpoint_id: String) -> AnyView {
     let session = session();
     let allowed = (session.check, session.refusal(session.check));
-    let fields = view! {
-        <div class="form form--row">
-            <div class="field field--grow">
-                <label for="profile">"Profile"</label>
-                <select class="select" id="profile" name="profile">
-                    <option value="quick" selected>"Quick: what is gone at the next reboot, in seconds"</option>
-                    <option value="standard">"Standard: also persistence and the last days of logs"</option>
-                    <option value="full">"Full: everything there is"</option>
-                </select>
-            </div>
-            <div class="field">
-                <label for="max-mib">"At most MiB"</label>
-                <input class="input" id="max-mib" name="max_mib" type="number" min="1" max="4096" value="512"/>
-            </div>
-            <div class="field">
-                <label for="max-minutes">"At most minutes"</label>
-                <input class="input" id="max-minutes" name="max_minutes" type="number" min="1" max="240" value="15"/>
-            </div>
-            <div class="field">
-                <label for="cpu">"CPU share in %"</label>
-                <input class="input" id="cpu" name="cpu_percent" type="number" min="1" max="100" value="50"/>
-            </div>
-        </div>
-        {reason_field("collect-reason")}
-    };
-    view! {
-        <details class="panel fold">
-            <summary>"Collect evidence"</summary>
-            {asking_form("collect", endpoint_id, "action=collect", ("Collect", "primary"), allowed, fields)}
-        </details>
-    }
+    let limit = |id, name, label, control| Field { id, name, label, about: "", class: "", control };
+    let what = [
+        Field {
+            id: "profile",
+            name: "profile",
+            label: "Profile",
+            about: "",
+            class: "field--grow",
+            control: Control::Select(&[
+                ("quick", "Quick: what is gone at the next reboot, in seconds"),
+                ("standard", "Standard: also persistence and the last days of logs"),
+                ("full", "Full: everything there is"),
+            ]),
+        },
+        limit(
+            "max-mib",
+            "max_mib",
+            "At most MiB",
+            Control::Input(&[("type", "number"), ("min", "1"), ("max", "4096"), ("value", "512")]),
+        ),
+        limit(
+            "max-minutes",
+            "max_minutes",
+            "At most minutes",
+            Control::Input(&[("type", "number"), ("min", "1"), ("max", "240"), ("value", "15")]),
+        ),
+        limit(
+            "cpu",
+            "cpu_percent",
+            "CPU share in %",
+            Control::Input(&[("type", "number"), ("min", "1"), ("max", "100"), ("value", "50")]),
+        ),
+    ];
+    let fields = all([fields("form form--row", &what), reason("collect-reason").draw()]);
+    let form = asking_form("collect", endpoint_id, "action=collect", ("Collect", "primary"), allowed, fields);
+    tag("details", "panel fold", all([words("summary", "", "Collect evidence"), form]))
 }

@@ -7,7 +7,7 @@ use web_sys::HtmlDialogElement;
 
 pub use self::draft::{Draft, Target, new_key};
 use super::{
-    asking::{Asking, exceptions_field},
+    asking::{self, Asking},
     problem,
 };
 use crate::{
@@ -19,8 +19,9 @@ use crate::{
     ui::{
         Icon, Shape, all,
         dom::{effect, element, spawn},
+        field::{Control, Field, fields},
         form::{self, Fields},
-        maybe, part, text, view,
+        maybe, part, tag, text, view, words,
     },
 };
 
@@ -111,61 +112,7 @@ pub fn OrderDialog(
                 <h2 id="order-title">{words(|draft| draft.target.question(draft.order))}</h2>
                 {part(move || shown.read().as_ref().map_or_else(|| ().into_any(), consequence))}
                 {maybe(move || offline_note(offline.get(), shown.read().as_ref()?))}
-                <div class="field">
-                    <label for="order-reason">"Reason"</label>
-                    <textarea
-                        class="input" id="order-reason" name="reason" rows="3" maxlength="500" required autofocus
-                        aria-describedby="order-reason-problem order-reason-about"
-                    ></textarea>
-                    <p class="field__about">
-                        <span class="field__problem" id="order-reason-problem"></span>
-                        <span id="order-reason-about">"3 to 500 characters; kept with the command"</span>
-                    </p>
-                </div>
-                <div class="form form--row dialog__options">
-                    <div class="field field--grow dialog__release">
-                        <label for="order-release">"Release automatically after"</label>
-                        <select
-                            class="select" id="order-release" name="auto_restore_after_seconds" aria-describedby="order-release-problem order-release-about"
-                        >
-                            <option value="" selected>"Never"</option>
-                            <option value="3600">"1 h"</option>
-                            <option value="14400">"4 h"</option>
-                            <option value="28800">"8 h"</option>
-                            <option value="86400">"24 h"</option>
-                        </select>
-                        <p class="field__about">
-                            <span class="field__problem" id="order-release-problem"></span>
-                            <span id="order-release-about">"Counts from when it takes effect"</span>
-                        </p>
-                    </div>
-                    <div class="field field--grow">
-                        <label for="order-later">"Not before (UTC)"</label>
-                        <input
-                            class="input" id="order-later" name="not_before" type="datetime-local" step="1"
-                            aria-describedby="order-later-problem order-later-about"
-                        />
-                        <p class="field__about">
-                            <span class="field__problem" id="order-later-problem"></span>
-                            <span id="order-later-about">"Empty: at once. Does not go with an automatic release"</span>
-                        </p>
-                    </div>
-                </div>
-                <details class="fold dialog__terms">
-                    <summary>"Exceptions and a message to users"</summary>
-                    {exceptions_field("order-exceptions", String::new(), false)}
-                    <div class="field">
-                        <label for="order-notify">"Message to users who are logged in"</label>
-                        <input
-                            class="input" id="order-notify" name="notify_users" type="text" maxlength="500" autocomplete="off"
-                            aria-describedby="order-notify-problem order-notify-about"
-                        />
-                        <p class="field__about">
-                            <span class="field__problem" id="order-notify-problem"></span>
-                            <span id="order-notify-about">"Shown on their terminals; empty: nothing is said"</span>
-                        </p>
-                    </div>
-                </details>
+                {order_fields()}
                 <div class="dialog__preview">
                     <button
                         class="button button--small" type="button" on:click=look
@@ -188,6 +135,55 @@ pub fn OrderDialog(
             </form>
         </dialog>
     }
+}
+
+fn order_fields() -> AnyView {
+    let reason = Field {
+        control: Control::Area(&[("rows", "3"), ("maxlength", "500"), ("required", ""), ("autofocus", "")]),
+        ..asking::reason("order-reason")
+    };
+    let times = [
+        Field {
+            id: "order-release",
+            name: "auto_restore_after_seconds",
+            label: "Release automatically after",
+            about: "Counts from when it takes effect",
+            class: "field--grow dialog__release",
+            control: Control::Select(&[
+                ("", "Never"),
+                ("3600", "1 h"),
+                ("14400", "4 h"),
+                ("28800", "8 h"),
+                ("86400", "24 h"),
+            ]),
+        },
+        Field {
+            id: "order-later",
+            name: "not_before",
+            label: "Not before (UTC)",
+            about: "Empty: at once. Does not go with an automatic release",
+            class: "field--grow",
+            control: Control::Input(&[("type", "datetime-local"), ("step", "1")]),
+        },
+    ];
+    let notify = Field {
+        id: "order-notify",
+        name: "notify_users",
+        label: "Message to users who are logged in",
+        about: "Shown on their terminals; empty: nothing is said",
+        class: "",
+        control: Control::Input(&[("type", "text"), ("maxlength", "500"), ("autocomplete", "off")]),
+    };
+    let terms = all([
+        words("summary", "", "Exceptions and a message to users"),
+        asking::exceptions("order-exceptions", false),
+        notify.draw(),
+    ]);
+    all([
+        reason.draw(),
+        fields("form form--row dialog__options", &times),
+        tag("details", "fold dialog__terms", terms),
+    ])
 }
 
 fn check_reason(reason: &str) -> Result<(), ApiError> {

@@ -7,7 +7,7 @@ use web_sys::HtmlDialogElement;
 
 use super::{
     Problem,
-    asking::{Asking, reason_field},
+    asking::{Asking, reason},
     session,
     sheet_head::sheet_head,
     start::{self, Start, Started, start},
@@ -17,17 +17,23 @@ use crate::{
     live::Mark,
     model::{Sheet, SheetOf},
     ui::{
+        all,
         dom::{effect, element},
-        form, text, view,
+        field::{Control, Field, choice, fields},
+        form, text, view, words,
     },
 };
 
 #[component]
 pub fn Processes() -> impl IntoView {
     let params = use_params_map();
-    start(move || start::Page::Sheet(SheetOf::Processes(params.read().get("id").unwrap_or_default())), draw)
+    start(
+        move || start::Page::Sheet(SheetOf::Processes(params.read().get("id").unwrap_or_default())),
+        |started, mark| Box::pin(draw(started, mark)),
+    )
 }
 
+#[lazy(processes)]
 fn draw(started: Started, _mark: Mark) -> AnyView {
     match started {
         Ok(Start::Sheet(sheet)) => view! { <Loaded sheet/> },
@@ -86,40 +92,17 @@ fn Loaded(sheet: Sheet) -> impl IntoView {
     let verb_word = move || text(move || VERBS[verb.get()].1);
     view! {
         {sheet_head(&sheet)}
-        <form class="panel form" id="processes-form" on:submit=|event| event.prevent_default()>
-            <div class="form form--row">
-                <div class="field field--grow">
-                    <label for="filter">"Filter"</label>
-                    <input
-                        class="input" id="filter" type="search" autocomplete="off"
-                        on:input=move |event| filter.set(event_target_value(&event).trim().to_ascii_lowercase())
-                    />
-                </div>
-                <div class="field">
-                    <label for="target-kind">"Or all of this"</label>
-                    <select class="select" id="target-kind" name="target_kind">
-                        <option value="name" selected>"Name"</option>
-                        <option value="executable">"Executable"</option>
-                        <option value="sha256">"SHA-256"</option>
-                    </select>
-                </div>
-                <div class="field field--grow">
-                    <label for="target">"Instead of the ticks"</label>
-                    <input class="input mono" id="target" name="target" type="text" autocomplete="off" spellcheck="false"/>
-                </div>
-                <div class="field">
-                    <label for="grace">"Seconds until SIGKILL"</label>
-                    <input class="input" id="grace" name="grace_seconds" type="number" min="0" max="60" value="5"/>
-                </div>
-            </div>
-            <label class="choice"><input class="tick" type="checkbox" name="tree"/>"And all that descend from them"</label>
-            <label class="choice"><input class="tick" type="checkbox" name="force"/>"Even sshd, by which people may be logged in"</label>
+        <form
+            class="panel form" id="processes-form" on:submit=|event| event.prevent_default()
+            on:input=move |_| filter.set(form::value("filter").trim().to_ascii_lowercase())
+        >
+            {process_fields()}
             <div class="asks">
                 {buttons.collect::<Vec<_>>()}
                 <button class="button" type="button" on:click=move |_| refresh() disabled=move || !mounted.get()>
                     "List again"
                 </button>
-                {session.refusal(session.check).map(|refusal| view! { <span class="muted">{refusal}</span> })}
+                {session.refusal(session.check).map(|refusal| words("span", "muted", refusal))}
             </div>
             {review.draw_problem()}
             {outcome.draw(Signal::stored(String::new()))}
@@ -129,7 +112,7 @@ fn Loaded(sheet: Sheet) -> impl IntoView {
             <form class="dialog__body" id="review-form" on:submit=act novalidate>
                 <h2 id="review-title">{verb_word()}" these processes?"</h2>
                 {review.draw_answer(Signal::stored(String::new()))}
-                {reason_field("review-reason")}
+                {reason("review-reason").draw()}
                 {outcome.draw_problem()}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=|_| show_review(false)>"Leave them"</button>
@@ -143,6 +126,52 @@ fn Loaded(sheet: Sheet) -> impl IntoView {
             </form>
         </dialog>
     }
+}
+
+fn process_fields() -> AnyView {
+    let which = [
+        Field {
+            id: "filter",
+            name: "filter",
+            label: "Filter",
+            about: "",
+            class: "field--grow",
+            control: Control::Input(&[("type", "search"), ("autocomplete", "off")]),
+        },
+        Field {
+            id: "target-kind",
+            name: "target_kind",
+            label: "Or all of this",
+            about: "",
+            class: "",
+            control: Control::Select(&[
+                ("name", "Name"),
+                ("executable", "Executable"),
+                ("sha256", "SHA-256"),
+            ]),
+        },
+        Field {
+            id: "target",
+            name: "target",
+            label: "Instead of the ticks",
+            about: "",
+            class: "field--grow",
+            control: Control::Input(&[("type", "text"), ("autocomplete", "off"), ("spellcheck", "false")]),
+        },
+        Field {
+            id: "grace",
+            name: "grace_seconds",
+            label: "Seconds until SIGKILL",
+            about: "",
+            class: "",
+            control: Control::Input(&[("type", "number"), ("min", "0"), ("max", "60"), ("value", "5")]),
+        },
+    ];
+    all([
+        fields("form form--row", &which),
+        choice("tree", "And all that descend from them", false),
+        choice("force", "Even sshd, by which people may be logged in", false),
+    ])
 }
 
 fn show_review(shown: bool) {

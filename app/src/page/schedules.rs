@@ -33,11 +33,12 @@ use crate::{
 pub fn Schedules() -> impl IntoView {
     view! {
         <Title text="Schedules"/>
-        {start(|| Page::Schedules, draw)}
+        {start(|| Page::Schedules, |started, mark| Box::pin(draw(started, mark)))}
     }
 }
 
-fn draw(started: Started, _: Mark) -> AnyView {
+#[lazy(schedules)]
+fn draw(started: Started, _mark: Mark) -> AnyView {
     match started {
         Ok(Start::Schedules(page)) => view! { <Loaded page/> },
         Ok(_) => ().into_any(),

@@ -13,6 +13,10 @@ pub enum Tone {
 /// A sentence that stands out.
 #[component]
 pub fn Notice(tone: Tone, children: Children) -> impl IntoView {
+    notice(tone, children())
+}
+
+pub fn notice(tone: Tone, content: AnyView) -> AnyView {
     let (class, shape, role) = match tone {
         Tone::Info => ("notice notice--info", Shape::Info, None),
         Tone::Warning => ("notice notice--warning", Shape::Triangle, None),
@@ -21,7 +25,7 @@ pub fn Notice(tone: Tone, children: Children) -> impl IntoView {
     view! {
         <div class=class role=role>
             <Icon shape/>
-            <div class="notice__text">{children()}</div>
+            <div class="notice__text">{content}</div>
         </div>
     }
 }

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{CopyLine, Notice, Tone, all, cell, table, view};
+use super::{CopyLine, Tone, all, cell, notice, said, table, tag, tag_with, view, words};
 use crate::model::sheet::{Part, Row, Table};
 
 /// `filter`: rows without these words, which are in lower case, are hidden.
@@ -12,39 +12,41 @@ pub fn parts(parts: Vec<Part>, filter: Signal<String>) -> AnyView {
 
 fn draw(part: Part, filter: Signal<String>) -> AnyView {
     match part {
-        Part::Heading(words) => view! { <h2><bdi>{words}</bdi></h2> },
-        Part::Text(words) => view! { <p><bdi>{words}</bdi></p> },
-        Part::Warning(words) => view! { <Notice tone=Tone::Warning><bdi>{words}</bdi></Notice> },
-        Part::Error(words) => view! { <Notice tone=Tone::Error><bdi>{words}</bdi></Notice> },
+        Part::Heading(words) => tag("h2", "", said(words)),
+        Part::Text(words) => tag("p", "", said(words)),
+        Part::Warning(words) => notice(Tone::Warning, said(words)),
+        Part::Error(words) => notice(Tone::Error, said(words)),
         Part::Table(table) => rows(table, filter),
-        Part::Fold(what, text) => view! {
-            <details class="fold">
-                <summary>{what.clone()}</summary>
-                {plain(what, text)}
-            </details>
-        },
+        Part::Fold(what, text) => {
+            let summary = words("summary", "", what.clone());
+            tag("details", "fold", all([summary, plain(what, text)]))
+        }
         Part::Plain(text) => plain("Content".to_owned(), text),
         Part::Secret(what, line) => view! { <CopyLine line what/> },
-        // Never a page of the console's own but for those that this page could have linked to itself.
         Part::Link(href, name) => {
-            let is_page = !href.starts_with("/api/");
-            view! { <p><a class="button button--small" href=href rel=(!is_page).then_some("external")>{name}</a></p> }
+            let class = ("class", "button button--small");
+            // What is no page of the console is loaded by the browser.
+            let link = if href.starts_with("/api/") {
+                tag_with("a", &[class, ("href", &href), ("rel", "external")], name.into_any())
+            } else {
+                tag_with("a", &[class, ("href", &href)], name.into_any())
+            };
+            tag("p", "", link)
         }
         Part::Progress(words, percent) => progress(words, percent),
     }
 }
 
 pub fn progress(words: String, percent: u8) -> AnyView {
-    view! {
-        <p class="onway">
-            <progress max="100" value=percent.to_string() aria-label=words.clone()></progress>
-            <bdi>{words}</bdi>
-        </p>
-    }
+    let value = percent.to_string();
+    let attributes = [("max", "100"), ("value", value.as_str()), ("aria-label", words.as_str())];
+    let bar = tag_with("progress", &attributes, ().into_any());
+    tag("p", "onway", all([bar, said(words)]))
 }
 
 fn plain(what: String, text: String) -> AnyView {
-    view! { <pre class="plain" tabindex="0" role="group" aria-label=what><code dir="ltr">{text}</code></pre> }
+    let code = tag_with("code", &[("dir", "ltr")], text.into_any());
+    tag_with("pre", &[("class", "plain"), ("tabindex", "0"), ("role", "group"), ("aria-label", &what)], code)
 }
 
 fn rows(Table { caption, columns, rows, tick }: Table, filter: Signal<String>) -> AnyView {
@@ -65,10 +67,10 @@ fn row(row: Row, columns: &[&str], tick: &str, filter: Signal<String>) -> AnyVie
         }
     });
     let head = match &row.href {
-        Some(href) => view! { <a class="row__host" href=href.clone()><bdi>{head}</bdi></a> },
-        None => view! { <bdi>{head}</bdi> },
+        Some(href) => tag_with("a", &[("class", "row__host"), ("href", href)], said(head)),
+        None => said(head),
     };
-    let rest = all(cells.map(|(text, column)| cell(column, view! { <bdi>{text}</bdi> })));
+    let rest = all(cells.map(|(text, column)| cell(column, said(text))));
     view! {
         <tr class="row" role="row" hidden=move || !filter.with(|needle| row.matches(needle))>
             <th scope="row" role="rowheader">{ticked}{head}</th>

@@ -4,10 +4,15 @@ use crate::{
     clock::Clock,
     model::{Direction, Endpoint, endpoint::Observed, time},
     page::{
-        asking::{asking_form, exceptions_field, reason_field},
+        asking::{asking_form, exceptions, reason},
         session,
     },
-    ui::{Notice, Tone, all, maybe, text, view},
+    ui::{
+        Tone, all,
+        dom::effect,
+        field::{Control, Field, fields},
+        form, maybe, notice, said, tag, text, words,
+    },
 };
 
 /// What the host says of its isolation besides that it is isolated.
@@ -16,28 +21,24 @@ pub fn Said(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
     let observed = Memo::new(move |_| endpoint.with(|endpoint| endpoint.observed.clone()));
     let end = Memo::new(move |_| observed.with(|observed| observed.as_ref()?.auto_restore_at));
     let now = Clock::now();
-    view! {
-        {maybe(move || observed.get().map(said))}
-        {maybe(move || {
-            let end = end.get()?;
-            let words = move || format!("The host's kernel ends it at {}", time::due(end, now.get()));
-            Some(view! { <p>{text(words)}</p> })
-        })}
-    }
+    let end = maybe(move || {
+        let end = end.get()?;
+        let words = move || format!("The host's kernel ends it at {}", time::due(end, now.get()));
+        Some(tag("p", "", text(words)))
+    });
+    all([maybe(move || observed.get().map(notes)), end])
 }
 
-fn said(observed: Observed) -> AnyView {
+fn notes(observed: Observed) -> AnyView {
     let provisional = observed.is_provisional.then(|| {
-        view! {
-            <Notice tone=Tone::Info>
-                "Checking that the server is reached through the new rules. Unless it is, the host takes them back by itself."
-            </Notice>
-        }
+        let words =
+            "Checking that the server is reached through the new rules. Unless it is, the host takes them back by itself.";
+        notice(Tone::Info, words.into_any())
     });
-    let drift = observed.drift.map(|words| view! { <Notice tone=Tone::Warning><bdi>{words}</bdi></Notice> });
+    let drift = observed.drift.map(|words| notice(Tone::Warning, said(words)));
     let open = (!observed.open.is_empty()).then(|| {
-        let lines = observed.open.into_iter().map(|line| view! { <li class="mono">{line}</li> });
-        view! { <div><p>"Open in these rules:"</p><ul class="openings">{all(lines)}</ul></div> }
+        let lines = all(observed.open.into_iter().map(|line| words("li", "mono", line)));
+        all([words("p", "", "Open in these rules:"), tag("ul", "openings", lines)])
     });
     all([provisional, drift, open].into_iter().flatten())
 }
@@ -53,40 +54,60 @@ pub fn Terms(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
         })
     });
     maybe(move || {
-        let (exceptions, allow_dns) = terms.get()?;
+        let (lines, allow_dns) = terms.get()?;
         let id = endpoint.with_untracked(|endpoint| endpoint.id.clone());
         let session = session();
         let change = (session.isolate, session.refusal(session.isolate));
         let ticket = (session.enrol, session.refusal(session.enrol));
-        let fields = view! {
-            {exceptions_field("change-exceptions", exceptions, allow_dns)}
-            <div class="form form--row">
-                <div class="field">
-                    <label for="change-ends">"Automatic release"</label>
-                    <select class="select" id="change-ends" name="ends">
-                        <option value="keep" selected>"As it is"</option>
-                        <option value="never">"Never"</option>
-                        <option value="at">"At this time"</option>
-                    </select>
-                </div>
-                <div class="field field--grow">
-                    <label for="change-at">"Time (UTC)"</label>
-                    <input class="input" id="change-at" name="auto_restore_at" type="datetime-local" step="1"/>
-                </div>
-            </div>
-            {reason_field("change-reason")}
-        };
-        Some(view! {
-            <details class="fold">
-                <summary>"Change exceptions and end"</summary>
-                {asking_form("change", id.clone(), "action=change", ("Change isolation", "primary"), change, fields)}
-            </details>
-            <details class="fold">
-                <summary>"Release without this server"</summary>
-                {asking_form(
-                    "ticket", id, "action=ticket", ("Issue a release ticket", "danger"), ticket, reason_field("ticket-reason"),
-                )}
-            </details>
-        })
+        let change_fields = change_fields(allow_dns);
+        let ticket_fields = reason("ticket-reason").draw();
+        effect(move || form::set_value("change-exceptions", &lines));
+        let change = asking_form(
+            "change",
+            id.clone(),
+            "action=change",
+            ("Change isolation", "primary"),
+            change,
+            change_fields,
+        );
+        let ticket = asking_form(
+            "ticket",
+            id,
+            "action=ticket",
+            ("Issue a release ticket", "danger"),
+            ticket,
+            ticket_fields,
+        );
+        Some(all([fold("Change exceptions and end", change), fold("Release without this server", ticket)]))
     })
+}
+
+fn fold(name: &'static str, content: AnyView) -> AnyView {
+    tag("details", "fold", all([words("summary", "", name), content]))
+}
+
+fn change_fields(allow_dns: bool) -> AnyView {
+    let end = [
+        Field {
+            id: "change-ends",
+            name: "ends",
+            label: "Automatic release",
+            about: "",
+            class: "",
+            control: Control::Select(&[("keep", "As it is"), ("never", "Never"), ("at", "At this time")]),
+        },
+        Field {
+            id: "change-at",
+            name: "auto_restore_at",
+            label: "Time (UTC)",
+            about: "",
+            class: "field--grow",
+            control: Control::Input(&[("type", "datetime-local"), ("step", "1")]),
+        },
+    ];
+    all([
+        exceptions("change-exceptions", allow_dns),
+        fields("form form--row", &end),
+        reason("change-reason").draw(),
+    ])
 }

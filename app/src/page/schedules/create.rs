@@ -5,9 +5,11 @@ use crate::{
     api,
     error::ApiError,
     model::{NewSchedule, Order},
-    page::{order_dialog::new_key, problem},
+    page::{asking, order_dialog::new_key, problem},
     ui::{
+        all,
         dom::{effect, element, spawn},
+        field::{Control, Field, fields},
         form::{self, Fields},
         view,
     },
@@ -68,91 +70,7 @@ pub fn CreateDialog(open: RwSignal<bool>, on_made: Callback<()>) -> impl IntoVie
         <dialog class="dialog" id="new" aria-labelledby="new-title" on:close=move |_| open.set(false)>
             <form class="dialog__body" id="new-form" on:submit=submit novalidate>
                 <h2 id="new-title">"New schedule"</h2>
-                <div class="form form--row">
-                    <div class="field field--grow">
-                        <label for="new-order">"Command"</label>
-                        <select class="select" id="new-order" autofocus>
-                            <option value="network_isolate" selected>"Isolate"</option>
-                            <option value="network_restore">"Release"</option>
-                            <option value="agent_check">"Check"</option>
-                        </select>
-                    </div>
-                    <div class="field field--grow">
-                        <label for="new-runs">"Runs"</label>
-                        <select class="select" id="new-runs">
-                            <option value="once" selected>"Once"</option>
-                            <option value="cron">"Again and again"</option>
-                        </select>
-                    </div>
-                </div>
-                <div class="field">
-                    <label for="new-hosts">"Hosts"</label>
-                    <textarea
-                        class="input mono" id="new-hosts" rows="3" spellcheck="false"
-                        aria-describedby="new-hosts-problem new-hosts-about"
-                    ></textarea>
-                    <p class="field__about">
-                        <span class="field__problem" id="new-hosts-problem"></span>
-                        <span id="new-hosts-about">"Names, one a line"</span>
-                    </p>
-                </div>
-                <div class="field runs-once">
-                    <label for="new-at">"At (UTC)"</label>
-                    <input
-                        class="input" id="new-at" type="datetime-local" step="1"
-                        aria-describedby="new-at-problem new-at-about"
-                    />
-                    <p class="field__about">
-                        <span class="field__problem" id="new-at-problem"></span>
-                        <span id="new-at-about">"The command is made then"</span>
-                    </p>
-                </div>
-                <div class="form form--row runs-again">
-                    <div class="field field--grow">
-                        <label for="new-cron">"Cron"</label>
-                        <input
-                            class="input mono" id="new-cron" type="text" maxlength="100" autocomplete="off" spellcheck="false"
-                            aria-describedby="new-cron-problem new-cron-about"
-                        />
-                        <p class="field__about">
-                            <span class="field__problem" id="new-cron-problem"></span>
-                            <span id="new-cron-about">"Minute hour day month weekday, as in 30 2 * * 1-5"</span>
-                        </p>
-                    </div>
-                    <div class="field field--grow">
-                        <label for="new-zone">"Time zone"</label>
-                        <input
-                            class="input" id="new-zone" type="text" maxlength="64" autocomplete="off" spellcheck="false" value="UTC"
-                            aria-describedby="new-zone-problem new-zone-about"
-                        />
-                        <p class="field__about">
-                            <span class="field__problem" id="new-zone-problem"></span>
-                            <span id="new-zone-about">"As in Europe/Berlin"</span>
-                        </p>
-                    </div>
-                </div>
-                <div class="field">
-                    <label for="new-end">"Ends at (UTC, optional)"</label>
-                    <input
-                        class="input" id="new-end" type="datetime-local" step="1"
-                        aria-describedby="new-end-problem new-end-about"
-                    />
-                    <p class="field__about">
-                        <span class="field__problem" id="new-end-problem"></span>
-                        <span id="new-end-about">"After this there is no run, and no command waits any longer"</span>
-                    </p>
-                </div>
-                <div class="field">
-                    <label for="new-reason">"Reason"</label>
-                    <input
-                        class="input" id="new-reason" type="text" maxlength="500" autocomplete="off"
-                        aria-describedby="new-reason-problem new-reason-about"
-                    />
-                    <p class="field__about">
-                        <span class="field__problem" id="new-reason-problem"></span>
-                        <span id="new-reason-about">"3 to 500 characters; kept with each command"</span>
-                    </p>
-                </div>
+                {new_fields()}
                 {problem(error)}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=move |_| open.set(false)>"Close"</button>
@@ -165,6 +83,94 @@ pub fn CreateDialog(open: RwSignal<bool>, on_made: Callback<()>) -> impl IntoVie
             </form>
         </dialog>
     }
+}
+
+fn new_fields() -> AnyView {
+    let what = [
+        Field {
+            id: "new-order",
+            name: "order",
+            label: "Command",
+            about: "",
+            class: "field--grow",
+            control: Control::Select(&[
+                ("network_isolate", "Isolate"),
+                ("network_restore", "Release"),
+                ("agent_check", "Check"),
+            ]),
+        },
+        Field {
+            id: "new-runs",
+            name: "runs",
+            label: "Runs",
+            about: "",
+            class: "field--grow",
+            control: Control::Select(&[("once", "Once"), ("cron", "Again and again")]),
+        },
+    ];
+    let hosts = Field {
+        id: "new-hosts",
+        name: "hostnames",
+        label: "Hosts",
+        about: "Names, one a line",
+        class: "",
+        control: Control::Area(&[("rows", "3"), ("spellcheck", "false")]),
+    };
+    let at = Field {
+        id: "new-at",
+        name: "not_before",
+        label: "At (UTC)",
+        about: "The command is made then",
+        class: "runs-once",
+        control: Control::Input(&[("type", "datetime-local"), ("step", "1")]),
+    };
+    let again = [
+        Field {
+            id: "new-cron",
+            name: "cron",
+            label: "Cron",
+            about: "Minute hour day month weekday, as in 30 2 * * 1-5",
+            class: "field--grow",
+            control: Control::Input(&[
+                ("type", "text"),
+                ("maxlength", "100"),
+                ("autocomplete", "off"),
+                ("spellcheck", "false"),
+            ]),
+        },
+        Field {
+            id: "new-zone",
+            name: "time_zone",
+            label: "Time zone",
+            about: "As in Europe/Berlin",
+            class: "field--grow",
+            control: Control::Input(&[
+                ("type", "text"),
+                ("maxlength", "64"),
+                ("autocomplete", "off"),
+                ("spellcheck", "false"),
+                ("value", "UTC"),
+            ]),
+        },
+    ];
+    let end = Field {
+        id: "new-end",
+        name: "expires_at",
+        label: "Ends at (UTC, optional)",
+        about: "After this there is no run, and no command waits any longer",
+        class: "",
+        control: Control::Input(&[("type", "datetime-local"), ("step", "1")]),
+    };
+    let reason =
+        Field { about: "3 to 500 characters; kept with each command", ..asking::reason("new-reason") };
+    all([
+        fields("form form--row", &what),
+        hosts.draw(),
+        at.draw(),
+        fields("form form--row runs-again", &again),
+        end.draw(),
+        reason.draw(),
+    ])
 }
 
 /// What is in the form.
