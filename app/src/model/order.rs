@@ -88,9 +88,18 @@ impl From<Direction> for Order {
 /// The verb for a command's kind; the kind itself where this page does not know it.
 #[must_use]
 pub fn title(kind: &str) -> &str {
-    match Order::of_kind(kind) {
-        Some(order) => order.verb(),
-        None => kind,
+    match kind {
+        "isolation_change" => "Change isolation",
+        "isolation_preview" => "Preview isolation",
+        "list_processes" => "List processes",
+        "kill_process" => "Kill",
+        "suspend_process" => "Suspend",
+        "resume_process" => "Resume",
+        "collect_forensics" => "Collect evidence",
+        _ => match Order::of_kind(kind) {
+            Some(order) => order.verb(),
+            None => kind,
+        },
     }
 }
 
