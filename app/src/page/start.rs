@@ -87,7 +87,7 @@ pub fn split(draw: fn() -> Drawn) -> AnyView {
 fn waited_for(draw: Box<dyn Fn() -> Drawn + Send + Sync>) -> AnyView {
     view! {
         <Suspense fallback=|| view! { <p class="muted" role="status">"Loading…"</p> }>
-            {loaded(move || draw())}
+            {loaded(draw)}
         </Suspense>
     }
 }
