@@ -1,7 +1,9 @@
+use std::pin::Pin;
+
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
-    SsrMode,
+    ChooseView, SsrMode,
     components::{FlatRoutes, Route, Router},
     path,
 };
@@ -12,7 +14,7 @@ use crate::{
     model::session::Visitor,
     page::{
         BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Evidence, EvidenceList,
-        Login, NotFound, Processes, Schedules, Setup, split,
+        Login, NotFound, Processes, Schedules, Setup,
     },
     ui::view,
 };
@@ -53,30 +55,85 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// Functions of one type, as the router is generic over what draws a page.
-type Page = fn() -> AnyView;
+/// Draws a page. One type for all of them, as the router is generic over it. The list of endpoints comes with the first load, the
+/// code of every other page when it is asked for (`cargo leptos build --split`).
+#[derive(Clone, Copy)]
+struct Page(fn() -> Pin<Box<dyn Future<Output = AnyView>>>);
 
-const LOGIN: Page = || view! { <Login/> };
-const SETUP: Page = || split(|| Box::pin(setup()));
-const ENDPOINTS: Page = || view! { <Console><Endpoints/></Console> };
-const ENDPOINT: Page = || view! { <Console><EndpointPage/></Console> };
-const PROCESSES: Page = || view! { <Console><Processes/></Console> };
-const EVIDENCE_LIST: Page = || view! { <Console><EvidenceList/></Console> };
-const EVIDENCE: Page = || view! { <Console><Evidence/></Console> };
-const COMMANDS: Page = || view! { <Console><Commands/></Console> };
-const BATCHES: Page = || view! { <Console><Batches/></Console> };
-const BATCH: Page = || view! { <Console><BatchPage/></Console> };
-const SCHEDULES: Page = || view! { <Console><Schedules/></Console> };
-const ENROL: Page = || view! { <Console>{split(|| Box::pin(enrol()))}</Console> };
+impl ChooseView for Page {
+    async fn choose(self) -> AnyView {
+        (self.0)().await
+    }
+
+    async fn preload(&self) {}
+}
+
+const ENDPOINTS: Page = Page(|| Box::pin(async { view! { <Console><Endpoints/></Console> }.into_any() }));
+const LOGIN: Page = Page(|| Box::pin(login()));
+const SETUP: Page = Page(|| Box::pin(setup()));
+const ENDPOINT: Page = Page(|| Box::pin(endpoint()));
+const PROCESSES: Page = Page(|| Box::pin(processes()));
+const EVIDENCE_LIST: Page = Page(|| Box::pin(evidence_list()));
+const EVIDENCE: Page = Page(|| Box::pin(evidence()));
+const COMMANDS: Page = Page(|| Box::pin(commands()));
+const BATCHES: Page = Page(|| Box::pin(batches()));
+const BATCH: Page = Page(|| Box::pin(batch()));
+const SCHEDULES: Page = Page(|| Box::pin(schedules()));
+const ENROL: Page = Page(|| Box::pin(enrol()));
+
+#[lazy]
+fn login() -> AnyView {
+    view! { <Login/> }.into_any()
+}
 
 #[lazy]
 fn setup() -> AnyView {
-    view! { <Setup/> }
+    view! { <Setup/> }.into_any()
+}
+
+#[lazy]
+fn endpoint() -> AnyView {
+    view! { <Console><EndpointPage/></Console> }.into_any()
+}
+
+#[lazy]
+fn processes() -> AnyView {
+    view! { <Console><Processes/></Console> }.into_any()
+}
+
+#[lazy]
+fn evidence_list() -> AnyView {
+    view! { <Console><EvidenceList/></Console> }.into_any()
+}
+
+#[lazy]
+fn evidence() -> AnyView {
+    view! { <Console><Evidence/></Console> }.into_any()
+}
+
+#[lazy]
+fn commands() -> AnyView {
+    view! { <Console><Commands/></Console> }.into_any()
+}
+
+#[lazy]
+fn batches() -> AnyView {
+    view! { <Console><Batches/></Console> }.into_any()
+}
+
+#[lazy]
+fn batch() -> AnyView {
+    view! { <Console><BatchPage/></Console> }.into_any()
+}
+
+#[lazy]
+fn schedules() -> AnyView {
+    view! { <Console><Schedules/></Console> }.into_any()
 }
 
 #[lazy]
 fn enrol() -> AnyView {
-    view! { <Enrol/> }
+    view! { <Console><Enrol/></Console> }.into_any()
 }
 
 /// Signing in and out load the page anew, so this holds for as long as the page does.

@@ -33,7 +33,6 @@ pub use not_found::NotFound;
 pub use processes::Processes;
 pub use schedules::Schedules;
 pub use setup::Setup;
-pub use start::split;
 
 use leptos::prelude::*;
 

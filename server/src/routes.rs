@@ -74,9 +74,9 @@ pub fn gateway_routes() -> Vec<Route> {
         route(Method::POST, "/command/result", Agent, post(report::result)),
         route(Method::POST, "/command/not-known", Agent, post(report::not_known)),
         route(Method::POST, "/telemetry", Agent, post(report::telemetry)),
-        route(Method::POST, "/evidence", Agent, post(gateway_evidence::offer)),
-        route(Method::GET, "/evidence/{command_id}", Agent, get(gateway_evidence::state)),
-        route(Method::PUT, "/evidence/{command_id}", Agent, put(gateway_evidence::piece)),
+        route(Method::POST, "/agent/evidence", Agent, post(gateway_evidence::offer)),
+        route(Method::GET, "/agent/evidence/{command_id}", Agent, get(gateway_evidence::state)),
+        route(Method::PUT, "/agent/evidence/{command_id}", Agent, put(gateway_evidence::piece)),
     ]
 }
 

@@ -98,14 +98,14 @@ pub struct ProbeClaims {
     pub addresses: Vec<SocketAddr>,
 }
 
-/// The body of `POST /evidence`: a bundle wants to be taken. Answered by [`EvidenceState`].
+/// The body of `POST /agent/evidence`: a bundle wants to be taken. Answered by [`EvidenceState`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceOffer {
     /// [`crate::EvidenceClaims`], signed by the agent.
     pub claims: Envelope,
 }
 
-/// The answer of `POST /evidence`, `GET /evidence/{command_id}` and `PUT /evidence/{command_id}?offset=`. The next piece starts at
+/// The answer of `POST /agent/evidence`, `GET /agent/evidence/{command_id}` and `PUT /agent/evidence/{command_id}?offset=`. The next piece starts at
 /// `received_bytes`; one that the server has already is acknowledged once more, one that leaves a gap is refused with 409.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceState {

@@ -51,7 +51,8 @@ pub use request_signature::{
 };
 #[cfg(feature = "crypto")]
 pub use request_signature::{
-    SignedHeaders, content_digest, sign_poll, sign_request, verify_poll, verify_request,
+    SignedHeaders, content_digest, sign_poll, sign_request, verify_body, verify_poll, verify_poll_head,
+    verify_request, verify_request_head,
 };
 pub use stream::{AgentFrame, HelloClaims, MAX_FRAME_BYTES, RefusalReason, ServerFrame};
 pub use telemetry::{

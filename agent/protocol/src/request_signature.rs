@@ -124,7 +124,10 @@ pub enum RequestSignatureError {
 }
 
 #[cfg(feature = "crypto")]
-pub use crypto::{SignedHeaders, content_digest, sign_poll, sign_request, verify_poll, verify_request};
+pub use crypto::{
+    SignedHeaders, content_digest, sign_poll, sign_request, verify_body, verify_poll, verify_poll_head,
+    verify_request, verify_request_head,
+};
 
 #[cfg(feature = "crypto")]
 mod crypto {
@@ -178,7 +181,7 @@ mod crypto {
         sign(parts, b"", keyid, SignatureAlgorithm::HmacSha256, now, |base| key.authenticate(base).to_vec())
     }
 
-    /// Checks algorithm, digest, age and signature, in that order. The caller looks the key up by `signature.keyid` and
+    /// Checks algorithm, age, signature and digest, in that order. The caller looks the key up by `signature.keyid` and
     /// remembers the nonce for as long as the signature is fresh.
     pub fn verify_request(
         parts: &RequestParts<'_>,
@@ -188,8 +191,29 @@ mod crypto {
         key: &PublicKey,
         now: i64,
     ) -> Result<(), RequestSignatureError> {
+        verify_request_head(parts, signature, signature_header, key, now)?;
+        verify_body(parts, body)
+    }
+
+    /// As [`verify_request`], before the body has come: [`verify_body`] has the rest.
+    pub fn verify_request_head(
+        parts: &RequestParts<'_>,
+        signature: &RequestSignature,
+        signature_header: &str,
+        key: &PublicKey,
+        now: i64,
+    ) -> Result<(), RequestSignatureError> {
         let alg = SignatureAlgorithm::Ed25519;
-        verify(parts, body, signature, signature_header, alg, now, |base, bytes| key.verifies(base, bytes))
+        verify(parts, signature, signature_header, alg, now, |base, bytes| key.verifies(base, bytes))
+    }
+
+    /// Whether this is the body that was signed.
+    pub fn verify_body(parts: &RequestParts<'_>, body: &[u8]) -> Result<(), RequestSignatureError> {
+        if parts.content_digest == content_digest(body) {
+            Ok(())
+        } else {
+            Err(RequestSignatureError::DigestMismatch)
+        }
     }
 
     /// As [`verify_request`], for a poll that [`sign_poll`] made.
@@ -201,8 +225,20 @@ mod crypto {
         key: &PollKey,
         now: i64,
     ) -> Result<(), RequestSignatureError> {
+        verify_poll_head(parts, signature, signature_header, key, now)?;
+        verify_body(parts, body)
+    }
+
+    /// As [`verify_request_head`], for a poll.
+    pub fn verify_poll_head(
+        parts: &RequestParts<'_>,
+        signature: &RequestSignature,
+        signature_header: &str,
+        key: &PollKey,
+        now: i64,
+    ) -> Result<(), RequestSignatureError> {
         let alg = SignatureAlgorithm::HmacSha256;
-        verify(parts, body, signature, signature_header, alg, now, |base, bytes| key.verifies(base, bytes))
+        verify(parts, signature, signature_header, alg, now, |base, bytes| key.verifies(base, bytes))
     }
 
     fn sign(
@@ -228,7 +264,6 @@ mod crypto {
 
     fn verify(
         parts: &RequestParts<'_>,
-        body: &[u8],
         signature: &RequestSignature,
         signature_header: &str,
         alg: SignatureAlgorithm,
@@ -237,9 +272,6 @@ mod crypto {
     ) -> Result<(), RequestSignatureError> {
         if signature.alg != alg {
             return Err(RequestSignatureError::WrongAlgorithm);
-        }
-        if parts.content_digest != content_digest(body) {
-            return Err(RequestSignatureError::DigestMismatch);
         }
         if now.abs_diff(signature.created) > SIGNATURE_MAX_AGE_SECONDS.unsigned_abs() {
             return Err(RequestSignatureError::Stale);

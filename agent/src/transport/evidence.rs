@@ -105,7 +105,7 @@ impl Sender<'_> {
     async fn offer(&mut self) -> Result<Answer, Upload> {
         let claims = Envelope::seal(PayloadType::Evidence, &self.bundle.claims, &self.identity.key);
         let body = serde_json::to_vec(&EvidenceOffer { claims }).expect("our wire types have a JSON form");
-        let answer = self.http.exchange(self.identity, Method::POST, "/evidence", body, JSON).await;
+        let answer = self.http.exchange(self.identity, Method::POST, "/agent/evidence", body, JSON).await;
         let (status, body) = answer.map_err(|failure| failed(&failure))?;
         match status {
             200..300 => state(&body),
@@ -120,7 +120,7 @@ impl Sender<'_> {
             return Err(later("the server has not stored the bundle yet".to_owned()));
         }
         let piece = self.piece(offset).await?;
-        let path = format!("/evidence/{}?offset={offset}", self.bundle.claims.command_id);
+        let path = format!("/agent/evidence/{}?offset={offset}", self.bundle.claims.command_id);
         let answer = self.http.exchange(self.identity, Method::PUT, &path, piece, BYTES).await;
         let (status, body) = answer.map_err(|failure| failed(&failure))?;
         if (200..300).contains(&status) {

@@ -31,13 +31,9 @@ use crate::{
 #[component]
 pub fn BatchPage() -> impl IntoView {
     let params = use_params_map();
-    start(
-        move || start::Page::Batch(params.read().get("id").unwrap_or_default()),
-        |started, mark| Box::pin(draw(started, mark)),
-    )
+    start(move || start::Page::Batch(params.read().get("id").unwrap_or_default()), draw)
 }
 
-#[lazy(batch)]
 fn draw(started: Started, mark: Mark) -> AnyView {
     match started {
         Ok(Start::Batch(page)) => view! { <Loaded page mark/> },

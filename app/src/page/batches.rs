@@ -23,11 +23,10 @@ pub fn Batches() -> impl IntoView {
             <h1>"Batches"</h1>
             <p class="muted">"One order to many hosts. Select hosts on the page Endpoints to make one."</p>
         </div>
-        {start(|| Page::Batches, |started, mark| Box::pin(draw(started, mark)))}
+        {start(|| Page::Batches, draw)}
     }
 }
 
-#[lazy(batches)]
 fn draw(started: Started, _mark: Mark) -> AnyView {
     match started {
         Ok(Start::Batches(batches)) => view! { <Loaded batches/> },

@@ -26,11 +26,10 @@ pub fn Commands() -> impl IntoView {
         <div class="head">
             <h1>"Commands"</h1>
         </div>
-        {start(|| Page::Commands, |started, mark| Box::pin(draw(started, mark)))}
+        {start(|| Page::Commands, draw)}
     }
 }
 
-#[lazy(commands)]
 fn draw(started: Started, mark: Mark) -> AnyView {
     match started {
         Ok(Start::Commands(commands)) => view! { <Loaded commands mark/> },

@@ -20,7 +20,7 @@ use self::{
 };
 use super::{
     Problem,
-    start::{self, Start, Started, at_once, start},
+    start::{self, Start, Started, start},
 };
 use crate::{
     api,
@@ -37,10 +37,7 @@ use crate::{
 #[component]
 pub fn EndpointPage() -> impl IntoView {
     let params = use_params_map();
-    start(
-        move || start::Page::Endpoint(params.read().get("id").unwrap_or_default()),
-        |started, mark| at_once(draw(started, mark)),
-    )
+    start(move || start::Page::Endpoint(params.read().get("id").unwrap_or_default()), draw)
 }
 
 fn draw(started: Started, mark: Mark) -> AnyView {

@@ -21,7 +21,7 @@ use super::{
     enrol::EnrolPanel,
     order_dialog::OrderDialog,
     problem,
-    start::{Page, Start, Started, at_once, start},
+    start::{Page, Start, Started, start},
 };
 use crate::{
     api,
@@ -42,7 +42,7 @@ pub fn Endpoints() -> impl IntoView {
         <div class="head">
             <h1>"Endpoints"</h1>
         </div>
-        {start(|| Page::Endpoints, |started, mark| at_once(draw(started, mark)))}
+        {start(|| Page::Endpoints, draw)}
     }
 }
 

@@ -32,7 +32,7 @@ pub fn EvidenceList() -> impl IntoView {
     let params = use_params_map();
     start(
         move || start::Page::Sheet(SheetOf::EvidenceList(params.read().get("id").unwrap_or_default())),
-        |started, mark| Box::pin(draw(started, mark, true)),
+        |started, mark| draw(started, mark, true),
     )
 }
 
@@ -45,11 +45,10 @@ pub fn Evidence() -> impl IntoView {
             let search = location.search.get();
             start::Page::Sheet(SheetOf::Evidence(id, search.trim_start_matches('?').to_owned()))
         },
-        |started, mark| Box::pin(draw(started, mark, false)),
+        |started, mark| draw(started, mark, false),
     )
 }
 
-#[lazy(evidence)]
 fn draw(started: Started, mark: Mark, is_list: bool) -> AnyView {
     match started {
         Ok(Start::Sheet(sheet)) => view! { <Loaded sheet mark is_list/> },

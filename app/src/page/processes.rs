@@ -27,13 +27,9 @@ use crate::{
 #[component]
 pub fn Processes() -> impl IntoView {
     let params = use_params_map();
-    start(
-        move || start::Page::Sheet(SheetOf::Processes(params.read().get("id").unwrap_or_default())),
-        |started, mark| Box::pin(draw(started, mark)),
-    )
+    start(move || start::Page::Sheet(SheetOf::Processes(params.read().get("id").unwrap_or_default())), draw)
 }
 
-#[lazy(processes)]
 fn draw(started: Started, _mark: Mark) -> AnyView {
     match started {
         Ok(Start::Sheet(sheet)) => view! { <Loaded sheet/> },

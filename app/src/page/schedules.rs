@@ -33,11 +33,10 @@ use crate::{
 pub fn Schedules() -> impl IntoView {
     view! {
         <Title text="Schedules"/>
-        {start(|| Page::Schedules, |started, mark| Box::pin(draw(started, mark)))}
+        {start(|| Page::Schedules, draw)}
     }
 }
 
-#[lazy(schedules)]
 fn draw(started: Started, _mark: Mark) -> AnyView {
     match started {
         Ok(Start::Schedules(page)) => view! { <Loaded page/> },

@@ -46,14 +46,8 @@ pub type Started = Result<Start, ApiError>;
 /// How many schedules of each list are shown at first.
 pub const SCHEDULES: i64 = 50;
 
-/// What draws a page. Of a page that is split off it comes from the server when it is first needed.
-pub type Draw = fn(Started, Mark) -> Drawn;
-pub type Drawn = Pin<Box<dyn Future<Output = AnyView> + Send>>;
-
-/// For a page whose code is there from the start.
-pub fn at_once(view: AnyView) -> Drawn {
-    Box::pin(std::future::ready(view))
-}
+/// What draws a page.
+pub type Draw = fn(Started, Mark) -> AnyView;
 
 /// Draws the page once its data is there, and anew for another address. The mark is from before the data was made.
 pub fn start(page: impl Fn() -> Page + Send + Sync + 'static, draw: Draw) -> AnyView {
@@ -71,23 +65,9 @@ fn begin(page: Box<dyn Fn() -> Page + Send + Sync>, draw: Draw) -> AnyView {
         },
         true,
     );
-    waited_for(Box::new(move || {
-        Box::pin(async move {
-            let started = started.await;
-            draw(started, mark.get_value()).await
-        })
-    }))
-}
-
-/// A page that needs no data, and whose code is split off.
-pub fn split(draw: fn() -> Drawn) -> AnyView {
-    waited_for(Box::new(draw))
-}
-
-fn waited_for(draw: Box<dyn Fn() -> Drawn + Send + Sync>) -> AnyView {
     view! {
         <Suspense fallback=|| view! { <p class="muted" role="status">"Loading…"</p> }>
-            {loaded(draw)}
+            {loaded(move || async move { draw(started.await, mark.get_value()) })}
         </Suspense>
     }
 }

@@ -22,14 +22,14 @@ pub(super) fn run(bundle: &Path, custody: &Path, pinned: Option<&ServerKey>) -> 
     if problems.is_empty() {
         if let (Some(head), Some(claims)) = (&head, &claims) {
             print(&format!("bundle   {} bytes, SHA-256 {}", claims.size_bytes, claims.sha256))?;
-            print(&format!(
+            print(&printable(&format!(
                 "host     {} ({}), command {}: the agent's signature holds",
                 export.hostname, claims.endpoint_id, claims.command_id
-            ))?;
-            print(&format!(
+            )))?;
+            print(&printable(&format!(
                 "custody  {} entries to {}, exported by {}: the chain and the server's signature hold",
                 head.entries, head.exported_at, head.exported_by
-            ))?;
+            )))?;
         }
         if let Some(server) = server {
             let known =

@@ -1,4 +1,4 @@
-//! `/evidence`: agents hand bundles over, in pieces that survive a restart of either side.
+//! `/agent/evidence`: agents hand bundles over, in pieces that survive a restart of either side.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,9 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use voltaxe_orchestrator::{Strike, evidence::UploadError};
-use voltaxe_protocol::{CommandId, EvidenceOffer, EvidenceState, LARGEST_EVIDENCE_CHUNK_BYTES, Problem};
+use voltaxe_protocol::{
+    CommandId, EvidenceOffer, EvidenceState, LARGEST_EVIDENCE_CHUNK_BYTES, Problem, SignatureAlgorithm,
+};
 
-use super::signed::Signed;
+use super::signed::{Head, Signed};
 use crate::{clock, problem::ApiError, state::AppState};
 
 /// How long a piece waits for its turn before it is turned away.
@@ -37,10 +39,12 @@ impl FromRequest<AppState> for SignedPiece {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        // Places are for agents: who has no key takes none.
+        let head = Head::verify(request, state, &[SignatureAlgorithm::Ed25519]).await?;
         let place = Arc::clone(&state.places.pieces).acquire_owned();
         let place = tokio::time::timeout(TURN_WITHIN, place).await;
         let Ok(Ok(place)) = place else { return Err(ApiError::busy()) };
-        let signed = Signed::read(request, state, LARGEST_EVIDENCE_CHUNK_BYTES);
+        let signed = head.with_body(state, LARGEST_EVIDENCE_CHUNK_BYTES);
         match tokio::time::timeout(PIECE_WITHIN, signed).await {
             Ok(signed) => Ok(Self { signed: signed?, _place: place }),
             Err(_) => Err(ApiError::new(
@@ -53,13 +57,13 @@ impl FromRequest<AppState> for SignedPiece {
     }
 }
 
-/// `POST /evidence`: a bundle wants to be taken.
+/// `POST /agent/evidence`: a bundle wants to be taken.
 pub async fn offer(State(strike): State<Strike>, signed: Signed) -> Result<Json<EvidenceState>, Refused> {
     let offer: EvidenceOffer = signed.json()?;
     Ok(Json(strike.offer_evidence(&signed.endpoint, &offer, signed.peer, clock::now()).await?))
 }
 
-/// `GET /evidence/{command_id}`: how much of it is here.
+/// `GET /agent/evidence/{command_id}`: how much of it is here.
 pub async fn state(
     State(strike): State<Strike>,
     Path(id): Path<String>,
@@ -68,7 +72,7 @@ pub async fn state(
     Ok(Json(strike.evidence_state(&signed.endpoint, parse_id(&id)?, clock::now()).await?))
 }
 
-/// `PUT /evidence/{command_id}?offset=N`: a piece; on the server's disk when this is answered.
+/// `PUT /agent/evidence/{command_id}?offset=N`: a piece; on the server's disk when this is answered.
 pub async fn piece(
     State(strike): State<Strike>,
     Path(id): Path<String>,

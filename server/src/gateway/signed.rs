@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, Uri, header},
 };
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use voltaxe_protocol::{
     EndpointId, RequestParts, RequestSignature, RequestSignatureError, SIGNATURE_MAX_AGE_SECONDS,
-    SignatureAlgorithm, verify_poll, verify_request,
+    SignatureAlgorithm, content_digest, verify_poll_head, verify_request_head,
 };
 
 use crate::{clock, limits::LARGEST_BODY_BYTES, problem::ApiError, state::AppState};
@@ -49,14 +49,10 @@ impl FromRequest<AppState> for Signed {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        Self::read(request, state, LARGEST_BODY_BYTES).await
-    }
-}
-
-impl Signed {
-    /// With a body of at most so many bytes.
-    pub(crate) async fn read(request: Request, state: &AppState, most: usize) -> Result<Self, ApiError> {
-        verified(request, state, most, &[SignatureAlgorithm::Ed25519]).await
+        Head::verify(request, state, &[SignatureAlgorithm::Ed25519])
+            .await?
+            .with_body(state, LARGEST_BODY_BYTES)
+            .await
     }
 }
 
@@ -68,45 +64,64 @@ impl FromRequest<AppState> for SignedPoll {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         let allowed = [SignatureAlgorithm::HmacSha256, SignatureAlgorithm::Ed25519];
-        verified(request, state, LARGEST_BODY_BYTES, &allowed).await.map(Self)
+        Head::verify(request, state, &allowed).await?.with_body(state, LARGEST_BODY_BYTES).await.map(Self)
     }
 }
 
-async fn verified(
-    request: Request,
-    state: &AppState,
-    most: usize,
-    allowed: &[SignatureAlgorithm],
-) -> Result<Signed, ApiError> {
-    let (parts, body) = request.into_parts();
-    let peer = state.peer_of(&parts.extensions);
-    let signature = RequestSignature::parse_input(text(&parts.headers, "signature-input")?)?;
-    if !allowed.contains(&signature.alg) {
-        return Err(RequestSignatureError::WrongAlgorithm.into());
-    }
-    let body = axum::body::to_bytes(body, most).await.map_err(ApiError::unreadable)?;
-    let now = clock::now().timestamp();
-    let query = query_of(&parts.uri);
-    let signed = RequestParts {
-        method: parts.method.as_str(),
-        authority: &authority_of(&parts.headers)?,
-        path: parts.uri.path(),
-        query: &query,
-        content_digest: text(&parts.headers, "content-digest")?,
-    };
-    let header = text(&parts.headers, "signature")?;
-    match signature.alg {
-        SignatureAlgorithm::Ed25519 => {
-            let key = state.strike.agent_key(&signature.keyid).await?;
-            verify_request(&signed, &body, &signature, header, &key, now)?;
+/// A request whose signature holds and whose body has not been read: nothing is kept for who has no key.
+pub(crate) struct Head {
+    signature: RequestSignature,
+    content_digest: String,
+    peer: Option<IpAddr>,
+    body: Body,
+}
+
+impl Head {
+    pub(crate) async fn verify(
+        request: Request,
+        state: &AppState,
+        allowed: &[SignatureAlgorithm],
+    ) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let signature = RequestSignature::parse_input(text(&parts.headers, "signature-input")?)?;
+        if !allowed.contains(&signature.alg) {
+            return Err(RequestSignatureError::WrongAlgorithm.into());
         }
-        SignatureAlgorithm::HmacSha256 => {
-            let key = state.strike.poll_key(&signature.keyid).await?;
-            verify_poll(&signed, &body, &signature, header, &key, now)?;
+        let now = clock::now().timestamp();
+        let query = query_of(&parts.uri);
+        let content_digest = text(&parts.headers, "content-digest")?;
+        let signed = RequestParts {
+            method: parts.method.as_str(),
+            authority: &authority_of(&parts.headers)?,
+            path: parts.uri.path(),
+            query: &query,
+            content_digest,
+        };
+        let header = text(&parts.headers, "signature")?;
+        match signature.alg {
+            SignatureAlgorithm::Ed25519 => {
+                let key = state.strike.agent_key(&signature.keyid).await?;
+                verify_request_head(&signed, &signature, header, &key, now)?;
+            }
+            SignatureAlgorithm::HmacSha256 => {
+                let key = state.strike.poll_key(&signature.keyid).await?;
+                verify_poll_head(&signed, &signature, header, &key, now)?;
+            }
         }
+        let content_digest = content_digest.to_owned();
+        Ok(Self { signature, content_digest, peer: state.peer_of(&parts.extensions), body })
     }
-    state.nonces.remember(&signature, now)?;
-    Ok(Signed { endpoint: signature.keyid, body, peer })
+
+    /// With a body of at most so many bytes. Each signature is good once.
+    pub(crate) async fn with_body(self, state: &AppState, most: usize) -> Result<Signed, ApiError> {
+        let Self { signature, content_digest: claimed, peer, body } = self;
+        let body = axum::body::to_bytes(body, most).await.map_err(ApiError::unreadable)?;
+        if claimed != content_digest(&body) {
+            return Err(RequestSignatureError::DigestMismatch.into());
+        }
+        state.nonces.remember(&signature, clock::now().timestamp())?;
+        Ok(Signed { endpoint: signature.keyid, body, peer })
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, RequestSignatureError> {

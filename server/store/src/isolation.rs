@@ -1,4 +1,4 @@
-//! New terms for an isolation that is in force or on its way.
+//! New terms for an isolation that is in force.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ pub enum ChangeIsolation {
     /// This key made this command before.
     Repeated(CommandRecord),
     KeyReused,
-    /// Nothing wants the host isolated.
+    /// No isolate of the host was carried out that still holds.
     NotIsolated,
     /// No active endpoint has this id.
     NoSuchEndpoint,
@@ -43,7 +43,7 @@ impl Store {
         let mut tx = self.durable.begin().await?;
         let isolate = sqlx::query_scalar!(
             "SELECT command_id FROM desired_isolation
-             WHERE endpoint_id = $1 AND direction = 'isolate' AND state IN ('pending', 'delivered', 'executed') FOR UPDATE",
+             WHERE endpoint_id = $1 AND direction = 'isolate' AND state = 'executed' FOR UPDATE",
             command.endpoint_id.as_str()
         )
         .fetch_optional(&mut *tx)

@@ -1,4 +1,4 @@
-//! `/evidence`: bundles on their way from an agent.
+//! `/agent/evidence`: bundles on their way from an agent.
 
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -23,7 +23,7 @@ async fn a_bundle_comes_in_pieces_and_is_stored_under_its_digest() {
     let agent = TestAgent::enrolled(&server, "web-01").await;
     let who = server.signed_in(Role::Responder).await;
     let (id, bundle) = collected(&server, &agent).await;
-    let unknown = agent.get(&server, &format!("/evidence/{id}")).await;
+    let unknown = agent.get(&server, &format!("/agent/evidence/{id}")).await;
     assert_eq!((unknown.status, unknown.problem()), (404, "evidence-not-offered"));
     let early = agent.put(&server, id, 0, b"x").await;
     assert_eq!((early.status, early.problem()), (404, "evidence-not-offered"));
@@ -62,7 +62,7 @@ async fn a_bundle_comes_in_pieces_and_is_stored_under_its_digest() {
     let last = agent.put(&server, id, first.len() + 10, &rest[10..]).await;
     assert_eq!(last.body, state(size, true), "{last:?}");
     assert_eq!(agent.put(&server, id, 0, first).await.body, state(size, true));
-    assert_eq!(agent.get(&server, &format!("/evidence/{id}")).await.body, state(size, true));
+    assert_eq!(agent.get(&server, &format!("/agent/evidence/{id}")).await.body, state(size, true));
     assert_eq!(agent.offer(&server, &bundle.claims(&agent, id)).await.body, state(size, true));
 
     let verified = until("the bundle to be looked through", async || {
@@ -93,7 +93,7 @@ async fn another_server_on_the_same_files_goes_on_where_the_first_was_killed() {
     let mut written = std::fs::read(&part).unwrap();
     written.extend_from_slice(&bundle.bytes[cut..cut + 5]);
     std::fs::write(&part, written).unwrap();
-    assert_eq!(agent.get(&next, &format!("/evidence/{id}")).await.body, state(cut + 5, false));
+    assert_eq!(agent.get(&next, &format!("/agent/evidence/{id}")).await.body, state(cut + 5, false));
     let again = agent.offer(&next, &bundle.claims(&agent, id)).await;
     assert_eq!(again.body, state(cut + 5, false));
     for (start, end) in [(cut, cut + 500_000), (cut + 500_000, bundle.bytes.len())] {
@@ -116,7 +116,7 @@ async fn what_is_not_as_claimed_is_refused_and_sent_again() {
     agent.put(&server, id, 0, first).await;
     let refused = agent.put(&server, id, first.len(), rest).await;
     assert_eq!((refused.status, refused.problem()), (422, "digest-mismatch"));
-    assert_eq!(agent.get(&server, &format!("/evidence/{id}")).await.body, state(0, false));
+    assert_eq!(agent.get(&server, &format!("/agent/evidence/{id}")).await.body, state(0, false));
     assert_eq!(bundle_of(&server, &who, id).await["received_bytes"], json!(0));
     let (first, rest) = bundle.bytes.split_at(1024 * 1024);
     agent.put(&server, id, 0, first).await;
@@ -158,7 +158,7 @@ async fn a_bundle_must_be_of_a_collection_of_this_very_host() {
     let answer = agent
         .post(
             &server,
-            "/evidence",
+            "/agent/evidence",
             &json!({ "claims": {
         "payloadType": "application/vnd.voltaxe.evidence+json", "payload": "e30=",
         "signatures": [{ "keyid": "", "sig": "AAAA" }] } }),
@@ -176,7 +176,7 @@ async fn a_bundle_must_be_of_a_collection_of_this_very_host() {
     assert_eq!(agent.offer(&server, &claims()).await.status, 200);
     let foreign = other.put(&server, id, 0, b"x").await;
     assert_eq!((foreign.status, foreign.problem()), (404, "evidence-not-expected"));
-    let foreign = other.get(&server, &format!("/evidence/{id}")).await;
+    let foreign = other.get(&server, &format!("/agent/evidence/{id}")).await;
     assert_eq!(foreign.status, 404);
 
     agent.post(&server, "/command/result", &serde_json::to_value(bundle.result(id)).unwrap()).await;
@@ -285,13 +285,14 @@ async fn a_request_must_be_signed_with_its_body() {
     let agent = TestAgent::enrolled(&server, "web-01").await;
     let (id, bundle) = collected(&server, &agent).await;
     agent.offer(&server, &bundle.claims(&agent, id)).await;
-    let path = format!("/evidence/{id}?offset=0");
+    let path = format!("/agent/evidence/{id}?offset=0");
     let unsigned = server.put_raw(&path, &As::default(), "x").await;
     assert_eq!((unsigned.status, unsigned.problem()), (401, "signature-missing"));
     let signed = agent.signed(&server, "PUT", &path, &bundle.bytes[..100]);
     let other_body = server.put_raw(&path, &signed, bundle.bytes[100..200].to_vec()).await;
     assert_eq!((other_body.status, other_body.problem()), (401, "digest-mismatch"));
-    let elsewhere =
-        server.put_raw(&format!("/evidence/{id}?offset=5"), &signed, bundle.bytes[..100].to_vec()).await;
+    let elsewhere = server
+        .put_raw(&format!("/agent/evidence/{id}?offset=5"), &signed, bundle.bytes[..100].to_vec())
+        .await;
     assert_eq!((elsewhere.status, elsewhere.problem()), (401, "bad-signature"));
 }

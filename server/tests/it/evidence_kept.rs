@@ -43,7 +43,7 @@ async fn the_quota_is_for_all_bundles_together_and_one_content_counts_once() {
         let answer = agent.put(&server, third, index * 1024 * 1024, piece).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    assert_eq!(agent.get(&server, &format!("/evidence/{third}")).await.body["complete"], json!(true));
+    assert_eq!(agent.get(&server, &format!("/agent/evidence/{third}")).await.body["complete"], json!(true));
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_server_that_is_killed_again_and_again_ends_with_the_whole_bundle() {
         complete = offered.body["complete"] == json!(true);
         while !complete {
             let end = bundle.bytes.len().min(at + PIECE);
-            let path = format!("/evidence/{id}?offset={at}");
+            let path = format!("/agent/evidence/{id}?offset={at}");
             let piece = bundle.bytes[at..end].to_vec();
             let headers = agent.signed(&server, "PUT", &path, &piece);
             let sending = server.try_request(reqwest::Method::PUT, &path, &headers, piece);
@@ -180,7 +180,7 @@ async fn a_service_that_is_away_keeps_nobody_from_sending_and_gets_the_bundle_la
     assert!(late.headers.contains_key("retry-after"));
     assert_eq!(server.store.evidence(id).await.unwrap().unwrap().state.as_str(), "uploading");
     s3.is_away(false);
-    let state = agent.get(&server, &format!("/evidence/{id}")).await;
+    let state = agent.get(&server, &format!("/agent/evidence/{id}")).await;
     assert_eq!(state.body, json!({ "received_bytes": bundle.bytes.len(), "complete": true }), "{state:?}");
     assert_eq!(s3.objects().len(), 1);
 }

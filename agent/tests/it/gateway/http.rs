@@ -88,14 +88,14 @@ impl Request {
                 state.telemetry.push((serde_json::from_slice(&self.body).unwrap(), "post"));
                 recorded()
             }
-            ("POST", "/evidence") => {
+            ("POST", "/agent/evidence") => {
                 let key = state.agent_key.clone().expect("an agent has enrolled");
                 state.shelf.offer(&self.body, &key)
             }
-            ("PUT", path) if path.starts_with("/evidence/") => {
-                state.shelf.piece(self.target.trim_start_matches("/evidence/"), &self.body)
+            ("PUT", path) if path.starts_with("/agent/evidence/") => {
+                state.shelf.piece(self.target.trim_start_matches("/agent/evidence/"), &self.body)
             }
-            ("GET", path) if path.starts_with("/evidence/") => state.shelf.state(),
+            ("GET", path) if path.starts_with("/agent/evidence/") => state.shelf.state(),
             other => panic!("unexpected request {other:?}"),
         }
     }

@@ -143,6 +143,10 @@ impl CustodyExport {
                 ));
             }
         }
+        let hostname = self.entries.iter().find_map(|entry| entry.get("detail")?.get("hostname")?.as_str());
+        if let Some(hostname) = hostname.filter(|hostname| *hostname != self.hostname) {
+            problems.push(format!("the record names the host {:?}, its chain {hostname:?}", self.hostname));
+        }
         let claims = self.open_claims(head.as_ref(), &mut problems);
         CustodyCheck { problems, head, claims, server }
     }

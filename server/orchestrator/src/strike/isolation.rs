@@ -43,6 +43,10 @@ impl Strike {
             }
         }
         match self.store().endpoint(&endpoint).await? {
+            Some(record) if is_on_its_way(record.desired.as_ref()) => Err(StrikeError::Conflict(format!(
+                "the isolation of {} is not in force yet; change its terms once it is, or cancel it and isolate anew",
+                record.hostname
+            ))),
             Some(record) if is_wanted_isolated(record.desired.as_ref()) => {
                 self.explain_missing(&endpoint).await
             }
@@ -78,6 +82,13 @@ impl Strike {
         new.leased_until = self.delivery().lease_for(endpoint, new.command, now);
         Some(new)
     }
+}
+
+fn is_on_its_way(desired: Option<&DesiredIsolation>) -> bool {
+    desired.is_some_and(|desired| {
+        desired.direction == IsolationDirection::Isolate
+            && matches!(desired.state, CommandState::Pending | CommandState::Delivered)
+    })
 }
 
 pub(super) fn is_wanted_isolated(desired: Option<&DesiredIsolation>) -> bool {

@@ -13,11 +13,15 @@ use crate::{
     StrikeError,
     authority::{Operator, Permit, may},
     cron::Recurrence,
-    model::{BatchId, IsolationDirection, IsolationTerms, ScheduleId, ScheduleKind, ScheduleRecord},
+    model::{
+        BatchId, IsolationDirection, IsolationTerms, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState,
+    },
 };
 
 /// A repeating schedule ends by itself after this, unless an earlier end was set.
 const LONGEST_SCHEDULE: TimeDelta = TimeDelta::days(366);
+/// An isolation ends by itself within this, however often it is extended: later ends are none that an agent takes.
+const LATEST_END: TimeDelta = TimeDelta::days(90);
 const AT_ONCE: i64 = 500;
 /// A run that is later than this is skipped by a repeating schedule: the server was away, and the next time is near.
 const LATE: TimeDelta = TimeDelta::minutes(10);
@@ -171,10 +175,25 @@ impl Strike {
         };
         let by = &permit.operator().username;
         let terms = self.terms_behind(id).await?;
+        if let Some(waiting) =
+            self.store().schedule(id).await?.filter(|one| one.state == ScheduleState::Waiting)
+        {
+            if waiting.next_run_at.is_none() {
+                // The host's own timer is in the order that it has not carried out: only a new order can have another one.
+                return Err(StrikeError::Conflict(
+                    "the isolation is not in force yet; extend it once it is, or cancel it and isolate anew"
+                        .to_owned(),
+                ));
+            }
+            if waiting
+                .next_run_at
+                .is_some_and(|due| due + TimeDelta::seconds(seconds.into()) > now + LATEST_END)
+            {
+                return Err(invalid("seconds", "would end the isolation later than 90 days from now"));
+            }
+        }
         let change = |moved: &ScheduleRecord| {
-            // Not in effect yet: then it counts from now, which is late enough.
-            let after = TimeDelta::seconds(moved.rollback_after_seconds?.into());
-            let at = moved.next_run_at.unwrap_or(now + after);
+            let at = moved.next_run_at?;
             self.change_of_end(moved, terms?, Some(at), "Automatic release moved", by, now)
         };
         match self.store().extend_rollback(id, seconds, by, change, now).await? {

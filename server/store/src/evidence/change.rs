@@ -152,11 +152,13 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The bundle is whole and in the evidence store. Repeated, it changes nothing.
+    /// The bundle with this digest (hexadecimal) is whole and in the evidence store. Repeated, or for another than is awaited by now, it
+    /// changes nothing.
     #[tracing::instrument(name = "db.evidence.finish", skip_all, err(level = "debug"))]
     pub async fn finish_evidence(
         &self,
         id: CommandId,
+        sha256: &str,
         stored: &CustodyEvent,
         now: DateTime<Utc>,
     ) -> Result<Option<EvidenceRecord>, StoreError> {
@@ -164,11 +166,12 @@ impl Store {
         let row = evidence_rows!(
             "WITH whole AS (
                UPDATE evidence SET state = 'stored', received_bytes = size_bytes, touched_at = $2, stored_at = $2
-               WHERE command_id = $1 AND state = 'uploading' RETURNING *
+               WHERE command_id = $1 AND encode(sha256, 'hex') = $3 AND state = 'uploading' RETURNING *
              )",
             "FROM whole",
             id.0,
-            now
+            now,
+            sha256
         )
         .fetch_optional(&mut *tx)
         .await?;

@@ -158,11 +158,11 @@ pub async fn collected(server: &TestServer, agent: &TestAgent) -> (CommandId, Te
 impl TestAgent {
     pub async fn offer(&self, server: &TestServer, claims: &EvidenceClaims) -> Answer {
         let offer = EvidenceOffer { claims: Envelope::seal(PayloadType::Evidence, claims, &self.key) };
-        self.post(server, "/evidence", &serde_json::to_value(&offer).unwrap()).await
+        self.post(server, "/agent/evidence", &serde_json::to_value(&offer).unwrap()).await
     }
 
     pub async fn put(&self, server: &TestServer, id: CommandId, offset: usize, piece: &[u8]) -> Answer {
-        let path = format!("/evidence/{id}?offset={offset}");
+        let path = format!("/agent/evidence/{id}?offset={offset}");
         let headers = self.signed(server, "PUT", &path, piece);
         server.put_raw(&path, &headers, piece.to_vec()).await
     }

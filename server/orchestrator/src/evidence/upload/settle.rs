@@ -13,7 +13,7 @@ use voltaxe_store::custody::{Actor, CustodyAction, CustodyEvent};
 use super::{OpenPart, Upload, UploadError, blocking};
 use crate::{
     Strike, StrikeError,
-    evidence::{EvidenceRecord, archive::ObjectReader, parts, parts::Part},
+    evidence::{EvidenceRecord, EvidenceStatus, archive::ObjectReader, parts, parts::Part},
 };
 
 /// How long the last piece's answer waits for the evidence store. A service elsewhere may take longer: the agent asks again.
@@ -94,22 +94,27 @@ impl Strike {
             .map_err(|error| UploadError::Storage(error.into()))?;
         let detail = json!({ "sha256": upload.sha256, "size_bytes": upload.size_bytes });
         let event = CustodyEvent { at: now, actor: Actor::server(), action: CustodyAction::Stored, detail };
-        let stored = self.store().finish_evidence(upload.id, &event, now).await?;
+        let stored = self.store().finish_evidence(upload.id, &upload.sha256, &event, now).await?;
         *part = None;
         evidence.uploads.forget(upload.id);
         if let Err(error) = parts::remove(&upload.path) {
             tracing::warn!(path = %upload.path.display(), %error, "an upload that is over could not be removed: {error}");
         }
-        if let Some(record) = stored {
-            self.tell_state(&record);
-            let strike = self.clone();
-            tokio::spawn(async move {
-                if let Err(error) = strike.verify_stored(&record, now).await {
-                    tracing::warn!(command_id = record.command_id.0, %error,
-                        "the bundle of command {} could not be looked through: {error}", record.command_id);
-                }
-            });
-        }
+        let Some(record) = stored else {
+            // Another bundle is awaited by now, or this one was given up: only what the row says is complete.
+            let record = self.evidence_record(upload.id).await?;
+            let complete = record.state == EvidenceStatus::Stored && record.sha256 == upload.sha256;
+            let received_bytes = if complete { upload.size_bytes } else { 0 };
+            return Ok(EvidenceState { received_bytes, complete });
+        };
+        self.tell_state(&record);
+        let strike = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = strike.verify_stored(&record, now).await {
+                tracing::warn!(command_id = record.command_id.0, %error,
+                    "the bundle of command {} could not be looked through: {error}", record.command_id);
+            }
+        });
         Ok(EvidenceState { received_bytes: upload.size_bytes, complete: true })
     }
 
