@@ -43,6 +43,11 @@ pub enum Link {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
+impl Mark {
+    /// Before all changes: of data that came with the page itself.
+    pub const START: Self = Self(0);
+}
+
 #[derive(Clone, Copy)]
 pub struct Live {
     link: RwSignal<Link>,

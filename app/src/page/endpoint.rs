@@ -85,9 +85,10 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
     let Host { endpoint, commands, older, rollback } = host;
     follow(host, mark);
     let hostname = Memo::new(move |_| endpoint.with(|endpoint| endpoint.hostname.clone()));
-    let id = endpoint.with_untracked(|endpoint| endpoint.id.clone());
+    let (id, name) = endpoint.with_untracked(|endpoint| (endpoint.id.clone(), endpoint.hostname.clone()));
     view! {
-        <Title text=move || hostname.get()/>
+        // The server writes the title last, when the page's own signals may be gone.
+        <Title text=move || hostname.try_get().unwrap_or_else(|| name.clone())/>
         <nav class="crumbs" aria-label="Breadcrumb">
             <a href="/"><Icon shape=Shape::Back/>"Endpoints"</a>
         </nav>

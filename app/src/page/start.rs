@@ -56,7 +56,8 @@ pub fn start(page: impl Fn() -> Page + Send + Sync + 'static, draw: Draw) -> Any
 
 fn begin(page: Box<dyn Fn() -> Page + Send + Sync>, draw: Draw) -> AnyView {
     let live = Live::expect();
-    let mark = StoredValue::new(live.mark());
+    // What is fetched has a mark of its own. What came with the page is older than its code, which may load for a while.
+    let mark = StoredValue::new(Mark::START);
     let started = Resource::<Started, PageJson>::new_with_options(
         page,
         move |page| {
