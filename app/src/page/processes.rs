@@ -137,7 +137,7 @@ fn process_fields() -> AnyView {
         Field {
             id: "target-kind",
             name: "target_kind",
-            label: "Or all of this",
+            label: "Choose all by",
             about: "",
             class: "",
             control: Control::Select(&[
@@ -149,7 +149,7 @@ fn process_fields() -> AnyView {
         Field {
             id: "target",
             name: "target",
-            label: "Instead of the ticks",
+            label: "Value (instead of ticks)",
             about: "",
             class: "field--grow",
             control: Control::Input(&[("type", "text"), ("autocomplete", "off"), ("spellcheck", "false")]),
