@@ -28,6 +28,7 @@ mod harness;
 mod health;
 mod hints;
 mod install;
+mod isolation_held;
 mod metrics;
 mod operators;
 mod roles;
