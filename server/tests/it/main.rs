@@ -22,6 +22,8 @@ mod drift;
 mod durability;
 mod events;
 mod evidence;
+mod evidence_bounds;
+mod evidence_discard;
 mod evidence_kept;
 mod growth;
 mod harness;
