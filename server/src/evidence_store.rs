@@ -72,7 +72,9 @@ fn open_s3(s3: &S3) -> anyhow::Result<object_store::aws::AmazonS3> {
         .with_region(&s3.region)
         .with_access_key_id(&s3.access_key_id)
         .with_secret_access_key(s3.secret_access_key.expose_secret())
-        .with_disable_tagging(true);
+        .with_disable_tagging(true)
+        // One at a time is in the core of S3; not every service has the other.
+        .with_disable_bulk_delete(true);
     if let Some(endpoint) = &s3.endpoint {
         builder = builder
             .with_endpoint(endpoint.as_str().trim_end_matches('/'))
@@ -116,6 +118,20 @@ impl Objects for EvidenceStore {
                 Ok(_) | Err(object_store::Error::NotFound { .. }) => {
                     Err(ObjectError::Missing(sha256.to_owned()))
                 }
+                Err(error) => Err(failed(error)),
+            }
+        })
+    }
+
+    fn remove<'a>(&'a self, sha256: &'a str) -> ObjectFuture<'a, ()> {
+        Box::pin(async move {
+            let key = key(sha256);
+            let removed = match &self.0 {
+                Backend::Directory(files) => files.delete(&key).await,
+                Backend::S3(service) => service.delete(&key).await,
+            };
+            match removed {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
                 Err(error) => Err(failed(error)),
             }
         })

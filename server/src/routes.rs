@@ -158,6 +158,12 @@ pub fn console_routes() -> Vec<Route> {
             Operator(Action::DownloadEvidence),
             get(evidence::bundle),
         ),
+        route(
+            Method::POST,
+            "/api/evidence/{id}/discard",
+            Operator(Action::DiscardEvidence),
+            post(evidence::discard),
+        ),
         route(Method::GET, "/metrics", Operator(Action::View), get(api::metrics)),
         route(Method::GET, "/telemetry", Operator(Action::View), get(api::telemetry)),
         route(Method::GET, "/events", Operator(Action::View), get(events::events)),

@@ -101,6 +101,8 @@ actions! {
     /// What was collected from a host: its list, its files, its custody.
     ViewEvidence => Responder,
     DownloadEvidence => Responder,
+    /// Its bytes go for good; its record and its custody stay.
+    DiscardEvidence => Admin,
     ManageRateLimits => Admin,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,

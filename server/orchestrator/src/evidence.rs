@@ -6,6 +6,7 @@
 mod archive;
 mod browse;
 pub mod custody;
+mod discard;
 mod objects;
 mod parts;
 mod progress;
@@ -29,7 +30,7 @@ pub use self::{
     upload::UploadError,
 };
 use self::{progress::Changed, upload::Uploads};
-pub use crate::model::{EvidenceFilter, EvidenceRecord, EvidenceStatus};
+pub use crate::model::{Discarded, EvidenceFilter, EvidenceRecord, EvidenceStatus};
 
 pub use voltaxe_protocol::evidence::LARGEST_BUNDLE_BYTES;
 

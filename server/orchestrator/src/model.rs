@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use voltaxe_protocol::{CommandId, CommandState, Drift, EndpointId};
 pub use voltaxe_store::model::{
-    BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus,
-    EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, IsolationDirection, IsolationTerms, ObservedRecord,
-    RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
+    BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, Discarded, EndpointRecord,
+    EndpointStatus, EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, IsolationDirection, IsolationTerms,
+    ObservedRecord, RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
 };
 
 pub use voltaxe_store::EvidenceFilter;

@@ -24,6 +24,7 @@ pub use self::agents::AgentError;
 pub use self::batches::{BatchProgress, BatchRequest};
 pub use self::break_glass::IssuedTicket;
 pub use self::console::check_rate_limit;
+pub(crate) use self::request::checked_reason;
 pub use self::request::{Request, Target, action_of};
 pub use self::schedules::{ScheduleRequest, When};
 pub use self::upkeep::Retention;
@@ -86,8 +87,8 @@ struct Inner {
     keys: Mutex<HashMap<EndpointId, Arc<agents::KnownAgent>>>,
     /// Active endpoints by name, as last read.
     names: Mutex<HashMap<String, EndpointId>>,
-    /// When the progress of a command was told last.
-    progress: Mutex<HashMap<CommandId, DateTime<Utc>>>,
+    /// When an agent's progress with a command was told last.
+    progress: Mutex<HashMap<(EndpointId, CommandId), DateTime<Utc>>>,
 }
 
 impl Strike {

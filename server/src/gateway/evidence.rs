@@ -127,7 +127,7 @@ impl From<UploadError> for Refused {
         let problem = |status, word, title| ApiError::new(status, word, title).detail(text);
         Self::Other(match error {
             UploadError::Gap { received_bytes } => return Self::Gap { received_bytes },
-            UploadError::NotExpected(_) => {
+            UploadError::NotExpected(_) | UploadError::Discarded(_) => {
                 problem(StatusCode::NOT_FOUND, "evidence-not-expected", "No such bundle is expected")
             }
             UploadError::NotOffered(_) => {

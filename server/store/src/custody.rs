@@ -1,9 +1,11 @@
 //! The chain of custody: entries, each with the hash of the one before it. No SQL here: an exported chain is checked by the
 //! same code.
 
+use std::{borrow::Cow, cmp::Ordering};
+
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use voltaxe_protocol::CommandId;
 
@@ -67,6 +69,56 @@ pub enum CustodyAction {
     Downloaded,
     /// Somebody took this record.
     Exported,
+    /// Somebody had the bundle's bytes removed.
+    Discarded,
+    /// The agent has caused so many entries that its further ones are not written down.
+    LeftOut,
+}
+
+/// Entries that its agent can cause for one bundle: an honest one needs a few.
+pub const MOST_AGENT_ENTRIES: i32 = 100;
+
+impl CustodyAction {
+    /// An agent can cause any number of them.
+    #[must_use]
+    pub fn is_at_the_agents_will(self) -> bool {
+        match self {
+            Self::Offered | Self::Resumed | Self::Rejected => true,
+            Self::Requested
+            | Self::Collected
+            | Self::Stored
+            | Self::Verified
+            | Self::Abandoned
+            | Self::Listed
+            | Self::Viewed
+            | Self::Downloaded
+            | Self::Exported
+            | Self::Discarded
+            | Self::LeftOut => false,
+        }
+    }
+}
+
+impl CustodyEvent {
+    /// What of it is written down, after `last` and after `so_far` entries that were at the agent's will. An upload that goes
+    /// on again and again is one entry.
+    pub(crate) fn admitted(&self, last: Option<CustodyAction>, so_far: i32) -> Option<Cow<'_, Self>> {
+        if !self.action.is_at_the_agents_will() {
+            return Some(Cow::Borrowed(self));
+        }
+        let is_repeated = self.action == CustodyAction::Resumed && last == Some(CustodyAction::Resumed);
+        match so_far.cmp(&MOST_AGENT_ENTRIES) {
+            _ if is_repeated => None,
+            Ordering::Less => Some(Cow::Borrowed(self)),
+            Ordering::Equal => Some(Cow::Owned(Self {
+                at: self.at,
+                actor: Actor::server(),
+                action: CustodyAction::LeftOut,
+                detail: json!({ "entries_of_the_agent": MOST_AGENT_ENTRIES }),
+            })),
+            Ordering::Greater => None,
+        }
+    }
 }
 
 /// A link of the chain, as it is hashed.
@@ -177,9 +229,27 @@ fn without_nul(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    #[test]
+    fn what_an_agent_can_cause_ends_with_a_word_that_it_does() {
+        let event = |action| CustodyEvent {
+            at: DateTime::from_timestamp_nanos(1_800_000_000_000_000_000),
+            actor: Actor::server(),
+            action,
+            detail: json!({}),
+        };
+        let written =
+            |action, last, so_far| event(action).admitted(last, so_far).map(|admitted| admitted.action);
+        let (offered, resumed) = (CustodyAction::Offered, CustodyAction::Resumed);
+        assert_eq!(written(offered, None, MOST_AGENT_ENTRIES - 1), Some(offered));
+        assert_eq!(written(offered, None, MOST_AGENT_ENTRIES), Some(CustodyAction::LeftOut));
+        assert_eq!(written(offered, None, MOST_AGENT_ENTRIES + 1), None);
+        assert_eq!(written(resumed, Some(offered), 1), Some(resumed));
+        assert_eq!(written(resumed, Some(resumed), 2), None, "it was going on already");
+        let stored = CustodyAction::Stored;
+        assert_eq!(written(stored, Some(CustodyAction::LeftOut), MOST_AGENT_ENTRIES + 1), Some(stored));
+    }
 
     #[test]
     fn the_hashed_form_does_not_depend_on_how_the_json_was_written() {

@@ -1,12 +1,18 @@
 //! Bundles of evidence and their custody. Whatever changes a bundle's row writes its custody in the same transaction.
 
 mod change;
+mod discard;
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use voltaxe_protocol::{CommandId, EndpointId, Envelope, Epoch};
 
-use crate::{Store, StoreError, commands::endpoint_id, custody::CustodyEvent, model::EvidenceRecord};
+use crate::{
+    Store, StoreError,
+    commands::endpoint_id,
+    custody::CustodyEvent,
+    model::{Discarded, EvidenceRecord},
+};
 
 /// What of a collection's command is kept with its bundle.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +59,17 @@ pub enum Offer {
     Differs(EvidenceRecord),
     /// The evidence that is kept or under way takes so many bytes, and this one does not fit beside it.
     Full { used_bytes: u64 },
+    /// Somebody has discarded it: it is not wanted any more.
+    Discarded,
+}
+
+/// What came of [`Store::discard_evidence`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Discard {
+    Done(EvidenceRecord),
+    /// Somebody has done it before.
+    Already(EvidenceRecord),
+    Unknown,
 }
 
 /// Which bundles to list.
@@ -74,7 +91,9 @@ macro_rules! evidence_rows {
                         is_reported AS "is_reported!", files AS "files?", errors AS "errors?", partial AS "partial?",
                         claims AS "claims?: Json<Envelope>", agent_key AS "agent_key?",
                         announced_at AS "announced_at!", touched_at AS "touched_at!", stored_at AS "stored_at?",
-                        problems AS "problems?: Json<Vec<String>>" "#
+                        problems AS "problems?: Json<Vec<String>>",
+                        discarded_by AS "discarded_by?", discarded_at AS "discarded_at?",
+                        discard_reason AS "discard_reason?" "#
                 + $from
             $(, $arg)*
         )
@@ -132,12 +151,12 @@ impl Store {
         Ok(u64::try_from(bytes).unwrap_or_default())
     }
 
-    /// Stored, and not looked through yet; oldest first.
+    /// Stored, and not looked through yet; those that could not be looked through come last.
     #[tracing::instrument(name = "db.evidence.unverified", skip_all, err(level = "debug"))]
     pub async fn unverified_evidence(&self, limit: i64) -> Result<Vec<EvidenceRecord>, StoreError> {
         evidence_rows!(
             "",
-            "FROM evidence WHERE state = 'stored' AND problems IS NULL ORDER BY command_id LIMIT $1",
+            "FROM evidence WHERE state = 'stored' AND problems IS NULL ORDER BY looked_at NULLS FIRST, command_id LIMIT $1",
             limit
         )
         .fetch_all(&self.durable)
@@ -145,6 +164,55 @@ impl Store {
         .into_iter()
         .map(EvidenceRecord::try_from)
         .collect()
+    }
+
+    /// Discarded, and their bytes may still be in the evidence store; oldest first.
+    #[tracing::instrument(name = "db.evidence.unremoved", skip_all, err(level = "debug"))]
+    pub async fn unremoved_evidence(&self, limit: i64) -> Result<Vec<EvidenceRecord>, StoreError> {
+        evidence_rows!(
+            "",
+            "FROM evidence WHERE state = 'discarded' AND removed_at IS NULL ORDER BY command_id LIMIT $1",
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?
+        .into_iter()
+        .map(EvidenceRecord::try_from)
+        .collect()
+    }
+
+    /// A bundle that is kept or under way has this digest (hexadecimal).
+    #[tracing::instrument(name = "db.evidence.is_kept", skip_all, err(level = "debug"))]
+    pub async fn is_evidence_kept(&self, sha256: &str) -> Result<bool, StoreError> {
+        let is_kept = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM evidence WHERE sha256 = decode($1, 'hex') AND state IN ('uploading', 'stored'))
+               AS "is_kept!""#,
+            sha256
+        )
+        .fetch_one(&self.durable)
+        .await?;
+        Ok(is_kept)
+    }
+
+    /// The newest entries before number `before`, oldest first.
+    #[tracing::instrument(name = "db.evidence_custody.page", skip_all, err(level = "debug"))]
+    pub async fn custody_page(
+        &self,
+        id: CommandId,
+        before: Option<i32>,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut entries = sqlx::query_scalar!(
+            "SELECT entry FROM evidence_custody WHERE command_id = $1 AND ($2::integer IS NULL OR sequence < $2)
+             ORDER BY sequence DESC LIMIT $3",
+            id.0,
+            before,
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?;
+        entries.reverse();
+        Ok(entries)
     }
 
     /// The whole chain in order: each entry's text as it was hashed, and its SHA-256.
@@ -187,6 +255,9 @@ struct EvidenceRow {
     touched_at: DateTime<Utc>,
     stored_at: Option<DateTime<Utc>>,
     problems: Option<Json<Vec<String>>>,
+    discarded_by: Option<String>,
+    discarded_at: Option<DateTime<Utc>>,
+    discard_reason: Option<String>,
 }
 
 impl TryFrom<EvidenceRow> for EvidenceRecord {
@@ -219,6 +290,10 @@ impl TryFrom<EvidenceRow> for EvidenceRecord {
             touched_at: row.touched_at,
             stored_at: row.stored_at,
             problems: row.problems.map(|Json(problems)| problems),
+            discarded: match (row.discarded_by, row.discarded_at, row.discard_reason) {
+                (Some(by), Some(at), Some(reason)) => Some(Discarded { by, at, reason }),
+                _ => None,
+            },
         })
     }
 }

@@ -1,13 +1,12 @@
 //! New terms for an isolation that is in force.
 
+mod held;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{
-    Enqueue, NewCommand, Store, StoreError,
-    commands::insert,
-    model::{CommandRecord, IsolationTerms},
-};
+pub(crate) use self::held::{CHANGE, Held, begin_change, settle_change};
+use crate::{Enqueue, NewCommand, Store, StoreError, commands::insert, model::CommandRecord};
 
 /// What came of [`Store::change_isolation`].
 #[derive(Clone, Debug, PartialEq)]
@@ -25,12 +24,12 @@ pub enum ChangeIsolation {
 
 impl Store {
     /// Queues `command`, an isolation_change, and makes its terms those that are wanted of the host. `auto_restore_at` moves the
-    /// isolation's rollback, or makes one; without it there is none any more. One transaction.
+    /// isolation's rollback, or makes one; without it there is none any more. What holds until then is kept, for when the
+    /// change comes to nothing. One transaction.
     #[tracing::instrument(name = "db.isolation.change", skip_all, err(level = "debug"))]
     pub async fn change_isolation(
         &self,
         command: &NewCommand,
-        terms: &IsolationTerms,
         auto_restore_at: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<ChangeIsolation, StoreError> {
@@ -41,44 +40,17 @@ impl Store {
             Some(Enqueue::New(_) | Enqueue::AlreadyWanted(_) | Enqueue::NoSuchEndpoint) | None => {}
         }
         let mut tx = self.durable.begin().await?;
-        let isolate = sqlx::query_scalar!(
-            "SELECT command_id FROM desired_isolation
-             WHERE endpoint_id = $1 AND direction = 'isolate' AND state = 'executed' FOR UPDATE",
-            command.endpoint_id.as_str()
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(isolate) = isolate else { return Ok(ChangeIsolation::NotIsolated) };
+        let Some(held) = Held::lock_executed(&mut tx, &command.endpoint_id).await? else {
+            return Ok(ChangeIsolation::NotIsolated);
+        };
         let Some(record) = insert(&mut *tx, std::slice::from_ref(command), now).await?.pop() else {
             return Ok(ChangeIsolation::NoSuchEndpoint);
         };
-        note_change(&mut tx, &record).await?;
-        sqlx::query!(
-            "UPDATE desired_isolation SET terms = $2 WHERE endpoint_id = $1",
-            command.endpoint_id.as_str(),
-            serde_json::to_value(terms).unwrap_or_default(),
-        )
-        .execute(&mut *tx)
-        .await?;
-        move_rollback(&mut tx, isolate, &record, auto_restore_at, now).await?;
+        begin_change(&mut tx, &held, &record).await?;
+        move_rollback(&mut tx, held.isolate, &record, auto_restore_at, now).await?;
         tx.commit().await?;
         Ok(ChangeIsolation::Queued(record))
     }
-}
-
-/// The newest change of what the endpoint's isolate began.
-pub(crate) async fn note_change(
-    tx: &mut sqlx::PgTransaction<'_>,
-    change: &CommandRecord,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE desired_isolation SET change_id = $2 WHERE endpoint_id = $1",
-        change.endpoint_id.as_str(),
-        change.id.0,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
 }
 
 async fn move_rollback(

@@ -30,7 +30,7 @@ pub use commands::{Cancel, Enqueue, Lease, NewCommand, NewReceipt, NewResult, Ne
 pub use endpoints::EndpointKey;
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
-pub use evidence::{EvidenceFilter, EvidenceOfCommand, Offer, OfferedEvidence, ReportedEvidence};
+pub use evidence::{Discard, EvidenceFilter, EvidenceOfCommand, Offer, OfferedEvidence, ReportedEvidence};
 pub use hints::{Hint, HintListener};
 pub use isolation::ChangeIsolation;
 pub use operators::{NewOperator, OperatorRow, SessionRow};

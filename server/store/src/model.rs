@@ -338,6 +338,15 @@ pub struct EvidenceRecord {
     pub stored_at: Option<DateTime<Utc>>,
     /// What the server found wrong with the stored bundle; `None` until it has looked, empty when everything holds.
     pub problems: Option<Vec<String>>,
+    pub discarded: Option<Discarded>,
+}
+
+/// Who had a bundle's bytes removed, and why.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Discarded {
+    pub by: String,
+    pub at: DateTime<Utc>,
+    pub reason: String,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
@@ -350,6 +359,8 @@ pub enum EvidenceStatus {
     Stored,
     /// The agent was silent about it for too long. It may still come.
     Abandoned,
+    /// Somebody had its bytes removed. It is not taken again.
+    Discarded,
 }
 
 macro_rules! words {
@@ -372,7 +383,7 @@ macro_rules! words {
 }
 
 words! {
-    EvidenceStatus { Announced = "announced", Uploading = "uploading", Stored = "stored", Abandoned = "abandoned" }
+    EvidenceStatus { Announced = "announced", Uploading = "uploading", Stored = "stored", Abandoned = "abandoned", Discarded = "discarded" }
     ScheduleKind { Once = "once", Cron = "cron", Rollback = "rollback" }
     ScheduleState { Waiting = "waiting", Done = "done", Cancelled = "cancelled" }
 }

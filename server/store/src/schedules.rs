@@ -8,8 +8,8 @@ use crate::{
     Store, StoreError,
     batches::{CreateBatch, NewBatch, create_in},
     commands::{NewCommand, endpoint_id, insert},
-    isolation::note_change,
-    model::{BatchId, CommandRecord, ScheduleId, ScheduleKind, ScheduleRecord},
+    isolation::{Held, begin_change},
+    model::{BatchId, CommandRecord, IsolationTerms, ScheduleId, ScheduleKind, ScheduleRecord},
 };
 
 /// A schedule of kind `once` or `cron`; rollbacks are made together with their isolation.
@@ -39,6 +39,8 @@ pub struct Run {
     /// `None`: this was the last run.
     pub next_run_at: Option<DateTime<Utc>>,
 }
+
+const SUPERSEDED: &str = "another order was given to the host since";
 
 macro_rules! schedule_rows {
     ($with:literal, $from:literal $(, $arg:expr)* $(,)?) => {
@@ -151,17 +153,18 @@ impl Store {
         .collect()
     }
 
-    /// Ends a schedule that waits, and gives the command that `change` makes of it: a host's kernel may count the time, too.
-    /// `None` when it does not wait (any more). One transaction.
+    /// Ends a schedule that waits, and gives the command that `change` makes of it and of the terms of the isolation that it
+    /// would have ended: a host's kernel may count the time, too. `None` when it does not wait (any more). One transaction.
     #[tracing::instrument(name = "db.schedule.cancel", skip_all, err(level = "debug"))]
     pub async fn cancel_schedule(
         &self,
         id: ScheduleId,
         by: &str,
-        change: impl FnOnce(&ScheduleRecord) -> Option<NewCommand>,
+        change: impl FnOnce(&ScheduleRecord, IsolationTerms) -> Option<NewCommand>,
         now: DateTime<Utc>,
     ) -> Result<Option<(ScheduleRecord, Vec<CommandRecord>)>, StoreError> {
         let mut tx = self.durable.begin().await?;
+        let held = Held::lock_behind(&mut tx, id).await?;
         let ended = schedule_rows!(
             "WITH ended AS (
                UPDATE schedules SET state = 'cancelled', next_run_at = NULL, ended_by = $2, ended_at = $3
@@ -179,7 +182,7 @@ impl Store {
         .await?;
         let Some(ended) = ended else { return Ok(None) };
         let record = ScheduleRecord::try_from(ended)?;
-        let made = make_change(&mut tx, change(&record), now).await?;
+        let made = make_change(&mut tx, held, |terms| change(&record, terms), now).await?;
         tx.commit().await?;
         Ok(Some((record, made)))
     }
@@ -192,10 +195,11 @@ impl Store {
         id: ScheduleId,
         seconds: i32,
         by: &str,
-        change: impl FnOnce(&ScheduleRecord) -> Option<NewCommand>,
+        change: impl FnOnce(&ScheduleRecord, IsolationTerms) -> Option<NewCommand>,
         now: DateTime<Utc>,
     ) -> Result<Option<(ScheduleRecord, Vec<CommandRecord>)>, StoreError> {
         let mut tx = self.durable.begin().await?;
+        let held = Held::lock_behind(&mut tx, id).await?;
         let moved = schedule_rows!(
             "WITH moved AS (
                UPDATE schedules SET rollback_after_seconds = rollback_after_seconds + $2,
@@ -218,7 +222,7 @@ impl Store {
         .await?;
         let Some(moved) = moved else { return Ok(None) };
         let record = ScheduleRecord::try_from(moved)?;
-        let made = make_change(&mut tx, change(&record), now).await?;
+        let made = make_change(&mut tx, held, |terms| change(&record, terms), now).await?;
         tx.commit().await?;
         Ok(Some((record, made)))
     }
@@ -239,7 +243,8 @@ impl Store {
         .collect()
     }
 
-    /// Makes the commands of a run and moves the schedule on, in one transaction. `None`: another server did it, or it was
+    /// Makes the commands of a run and moves the schedule on, in one transaction. A rollback makes none when another order was
+    /// given to the host since. `None`: another server did it, or it was
     /// cancelled or moved meanwhile.
     #[tracing::instrument(name = "db.schedule.run", skip_all, err(level = "debug"))]
     pub async fn run_schedule(
@@ -249,6 +254,8 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Option<Vec<CommandRecord>>, StoreError> {
         let mut tx = self.durable.begin().await?;
+        let is_superseded = schedule.kind == ScheduleKind::Rollback
+            && Held::lock_behind(&mut tx, schedule.id).await?.is_none();
         let mine = sqlx::query_scalar!(
             "SELECT id FROM schedules
              WHERE id = $1 AND state = 'waiting' AND runs = $2 AND next_run_at IS NOT DISTINCT FROM $3 FOR UPDATE SKIP LOCKED",
@@ -263,7 +270,7 @@ impl Store {
         }
         let mut made = Vec::new();
         let mut batch_id: Option<BatchId> = None;
-        if let Some(batch) = &run.batch
+        if let Some(batch) = run.batch.as_ref().filter(|_| !is_superseded)
             && let CreateBatch::New(record, commands) = create_in(&mut tx, batch, now).await?
         {
             batch_id = Some(record.id);
@@ -278,7 +285,7 @@ impl Store {
             schedule.id.0,
             now,
             batch_id.map(|id| id.0),
-            run.note,
+            if is_superseded { Some(SUPERSEDED) } else { run.note.as_deref() },
             run.next_run_at,
         )
         .execute(&mut *tx)
@@ -305,13 +312,15 @@ impl Store {
 
 async fn make_change(
     tx: &mut sqlx::PgTransaction<'_>,
-    change: Option<NewCommand>,
+    held: Option<Held>,
+    change: impl FnOnce(IsolationTerms) -> Option<NewCommand>,
     now: DateTime<Utc>,
 ) -> Result<Vec<CommandRecord>, StoreError> {
-    let Some(change) = change else { return Ok(Vec::new()) };
+    let Some(held) = held else { return Ok(Vec::new()) };
+    let Some(change) = change(held.terms()) else { return Ok(Vec::new()) };
     let made = insert(&mut **tx, &[change], now).await?;
     for record in &made {
-        note_change(tx, record).await?;
+        begin_change(tx, &held, record).await?;
     }
     Ok(made)
 }

@@ -147,3 +147,29 @@ async fn progress_is_told_at_most_twice_a_second_and_never_kept() {
     );
     assert_eq!(told[0]["step"].as_str().unwrap().len(), 200, "cut");
 }
+
+/// A command's number is only what the agent says.
+#[tokio::test]
+async fn an_agent_that_tells_of_anothers_command_takes_no_turn_of_it() {
+    let server = TestServer::start().await;
+    let mut owner = TestAgent::enrolled(&server, "web-01").await;
+    let mut other = TestAgent::enrolled(&server, "web-02").await;
+    let (mut owners, _) = owner.join(&server).await;
+    let (mut others, _) = other.join(&server).await;
+    let who = server.signed_in(Role::Responder).await;
+    let mut frames = Frames::open(&server, &who).await;
+    frames.next_called("reset").await;
+    let about = |step: &str| AgentFrame::Progress {
+        command_id: CommandId(7),
+        step: step.to_owned(),
+        done_steps: 1,
+        total_steps: 2,
+        bytes: 0,
+    };
+    say(&mut others, &about("mine")).await;
+    let first: Value = serde_json::from_str(&frames.next_called("progress").await.data).unwrap();
+    assert_eq!(first["endpoint_id"], json!(other.id));
+    say(&mut owners, &about("processes")).await;
+    let second: Value = serde_json::from_str(&frames.next_called("progress").await.data).unwrap();
+    assert_eq!((&second["endpoint_id"], &second["step"]), (&json!(owner.id), &json!("processes")));
+}

@@ -92,6 +92,7 @@ async fn a_bundle_is_listed_browsed_and_downloaded_and_its_custody_says_by_whom(
     {
       "announced_at": "[time]",
       "command_id": 1,
+      "discarded": null,
       "endpoint_id": "[endpoint]",
       "errors": 0,
       "files": 3,

@@ -131,7 +131,7 @@ async fn a_server_that_is_killed_again_and_again_ends_with_the_whole_bundle() {
     assert!(running.ended().await.success());
 }
 
-async fn kept_in(s3: &FakeS3) -> TestServer {
+pub async fn kept_in(s3: &FakeS3) -> TestServer {
     TestServer::start_keeping(EvidenceSettings {
         place: EvidencePlace::S3(S3 {
             bucket: BUCKET.to_owned(),

@@ -57,7 +57,7 @@ pub(super) async fn bundle(caller: &Caller, id: &str, query: &str) -> Result<She
             None => parts.extend(files(caller, id, query.number("from")?.unwrap_or(0), visit).await?),
         }
     }
-    parts.extend(custody(caller, id).await?);
+    parts.extend(custody(caller, id, query.number("before")?).await?);
     Ok(Sheet {
         title: format!("Evidence {id}"),
         back: Some((format!("/endpoints/{}/evidence", record.endpoint_id), record.hostname)),
@@ -150,8 +150,10 @@ async fn file(caller: &Caller, id: CommandId, index: u32, visit: Visit) -> Resul
     Ok(parts)
 }
 
-async fn custody(caller: &Caller, id: CommandId) -> Result<Vec<Part>, ApiError> {
-    let entries = caller.strike.evidence_custody(&caller.permit()?, id).await?;
+async fn custody(caller: &Caller, id: CommandId, before: Option<u32>) -> Result<Vec<Part>, ApiError> {
+    let before = before.and_then(|before| i32::try_from(before).ok());
+    let entries = caller.strike.evidence_custody(&caller.permit()?, id, before).await?;
+    let earlier = entries.first().map(|entry| entry.sequence).filter(|first| *first > 1);
     let rows = entries.iter().map(|entry| {
         let action =
             serde_json::to_value(entry.action).ok().and_then(|word| word.as_str().map(str::to_owned));
@@ -166,11 +168,15 @@ async fn custody(caller: &Caller, id: CommandId) -> Result<Vec<Part>, ApiError> 
             ..Row::default()
         }
     });
-    Ok(vec![
+    let mut parts = vec![
         Part::Heading("Chain of custody".to_owned()),
         table("Chain of custody", &["Entry", "When", "What", "Who", "Details"], rows.collect()),
-        Part::Link(format!("/api/evidence/{id}/custody"), "Export the record, signed".to_owned()),
-    ])
+    ];
+    if let Some(first) = earlier {
+        parts.push(Part::Link(format!("/evidence/{id}?before={first}"), "Earlier entries".to_owned()));
+    }
+    parts.push(Part::Link(format!("/api/evidence/{id}/custody"), "Export the record, signed".to_owned()));
+    Ok(parts)
 }
 
 fn state(record: &EvidenceRecord) -> String {
@@ -185,6 +191,9 @@ fn state(record: &EvidenceRecord) -> String {
             Some(problems) => format!("Stored, {} problems", problems.len()),
         },
         EvidenceStatus::Abandoned => "Did not arrive".to_owned(),
+        EvidenceStatus::Discarded => record.discarded.as_ref().map_or_else(String::new, |discarded| {
+            format!("Discarded by {}, {}: {}", discarded.by, text::at(discarded.at), discarded.reason)
+        }),
     }
 }
 

@@ -8,7 +8,7 @@ use voltaxe_protocol::{CommandId, Manifest};
 use voltaxe_store::custody::{Actor, ActorKind, CustodyAction, CustodyEntry, CustodyEvent};
 
 use super::{
-    EvidenceFile, EvidenceFiles, EvidenceFilter, EvidenceRecord, EvidenceStatus, EvidenceText,
+    Discarded, EvidenceFile, EvidenceFiles, EvidenceFilter, EvidenceRecord, EvidenceStatus, EvidenceText,
     LARGEST_TEXT_BYTES, Visit,
     archive::{Archive, ArchiveError},
     custody::{CustodyExport, HeadClaims},
@@ -20,6 +20,7 @@ use crate::{
 
 const BUNDLES_AT_ONCE: i64 = 500;
 const FILES_AT_ONCE: u32 = 500;
+const ENTRIES_AT_ONCE: i64 = 200;
 const MOST_ERRORS: usize = 500;
 /// A download's pieces.
 const PIECE_BYTES: u64 = 1024 * 1024;
@@ -174,15 +175,16 @@ impl Strike {
         Ok(Download { file_name: file_name(&record), record, range, strike: self.clone() })
     }
 
-    /// The chain of custody, oldest first.
+    /// The newest entries of the chain of custody before number `before`, oldest first; at most 200.
     pub async fn evidence_custody(
         &self,
         _permit: &Permit<may::ViewEvidence>,
         id: CommandId,
+        before: Option<i32>,
     ) -> Result<Vec<CustodyEntry>, StrikeError> {
         self.evidence_record(id).await?;
-        let rows = self.store().custody(id).await?;
-        Ok(rows.iter().filter_map(|(text, _)| serde_json::from_str(text).ok()).collect())
+        let entries = self.store().custody_page(id, before, ENTRIES_AT_ONCE).await?;
+        Ok(entries.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
 
     /// The chain of custody with what it takes to check it without this server; its end is signed.
@@ -217,6 +219,7 @@ impl Strike {
                 "the host has not sent this bundle: when it is back, it offers it again or can collect anew"
                     .to_owned(),
             )),
+            EvidenceStatus::Discarded => Err(StrikeError::Conflict(discarded(&record))),
         }
     }
 
@@ -253,6 +256,15 @@ impl Strike {
         let actor = Actor { kind: ActorKind::Operator, name: operator.username.clone() };
         let event = CustodyEvent { at: visit.at, actor, action, detail };
         Ok(self.store().append_custody(id, &event, visit.at).await?)
+    }
+}
+
+pub(super) fn discarded(record: &EvidenceRecord) -> String {
+    match &record.discarded {
+        Some(Discarded { by, at, reason }) => {
+            format!("{by} discarded this bundle at {}: {reason}", at.format("%Y-%m-%dT%H:%M:%SZ"))
+        }
+        None => "this bundle was discarded".to_owned(),
     }
 }
 

@@ -12,6 +12,9 @@ pub trait Objects: Send + Sync + fmt::Debug {
 
     /// Exactly these bytes of it.
     fn read<'a>(&'a self, sha256: &'a str, range: Range<u64>) -> ObjectFuture<'a, Bytes>;
+
+    /// Takes it away for good. One that is not there is gone already.
+    fn remove<'a>(&'a self, sha256: &'a str) -> ObjectFuture<'a, ()>;
 }
 
 #[derive(Debug, thiserror::Error)]

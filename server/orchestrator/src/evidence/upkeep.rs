@@ -16,8 +16,8 @@ const SILENT_FOR: TimeDelta = TimeDelta::days(7);
 const LOOKED_AT: i64 = 10;
 
 impl Strike {
-    /// Gives up what no agent goes on with, removes files that belong to no upload, and looks through what an earlier process
-    /// stored and did not look through.
+    /// Gives up what no agent goes on with, removes files that belong to no upload and what was discarded, and looks through
+    /// what an earlier process stored and did not look through.
     pub async fn look_after_evidence(&self, now: DateTime<Utc>) -> Result<(), StrikeError> {
         let Some(evidence) = self.evidence_store() else { return Ok(()) };
         let detail = json!({ "silent_days": SILENT_FOR.num_days() });
@@ -37,9 +37,11 @@ impl Strike {
                 tracing::warn!(command_id = id.0, %error, "what is left of the upload of command {id} could not be removed: {error}");
             }
         }
+        self.remove_all_discarded(now).await?;
         for record in self.store().unverified_evidence(LOOKED_AT).await? {
             if let Err(error) = self.verify_stored(&record, now).await {
                 let id = record.command_id;
+                self.store().record_evidence_unreadable(id, now).await?;
                 tracing::warn!(command_id = id.0, %error, "the bundle of command {id} could not be looked through: {error}");
             }
         }

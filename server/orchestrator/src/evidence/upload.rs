@@ -36,6 +36,8 @@ pub enum UploadError {
     NotOffered(CommandId),
     #[error("{field}: {problem}")]
     Invalid { field: &'static str, problem: String },
+    #[error("the bundle of command {0} was discarded at the server: it is not wanted any more")]
+    Discarded(CommandId),
     /// The result that was reported, or the stored bundle, is another one.
     #[error(
         "the bundle of command {0} has another digest or size than was reported: report and offer the same one"
@@ -260,6 +262,7 @@ impl Strike {
             EvidenceStatus::Stored => Ok(Known::Stored(record.size_bytes)),
             EvidenceStatus::Uploading => Ok(Known::UnderWay(evidence.uploads.enter(&record, evidence))),
             EvidenceStatus::Announced | EvidenceStatus::Abandoned => Err(UploadError::NotOffered(id)),
+            EvidenceStatus::Discarded => Err(UploadError::Discarded(id)),
         }
     }
 

@@ -8,8 +8,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use voltaxe_protocol::{
-    CommandId, EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope, Epoch,
-    HelloClaims, PayloadType, PollKey, PublicKey, RefusalReason, ServerFrame, Telemetry,
+    EndpointId, EnrolRequest, EnrolResponse, EnrolmentGrant, EnrolmentProof, Envelope, Epoch, HelloClaims,
+    PayloadType, PollKey, PublicKey, RefusalReason, ServerFrame, Telemetry,
 };
 use voltaxe_store::{AuditEntry, EnrolOutcome, NewEndpoint, NewTelemetry};
 
@@ -236,23 +236,25 @@ impl Strike {
     /// verified sender, so a page that shows a command asks for both.
     pub fn progress(&self, mut progress: ProgressNote, now: DateTime<Utc>) {
         self.saw(&progress.endpoint_id, now);
-        if !self.events().is_watched() || !self.may_tell(progress.command_id, now) {
+        if !self.events().is_watched() || !self.may_tell(&progress, now) {
             return;
         }
         bounds::progress(&mut progress.step);
         self.events().publish(Change::Progress(Arc::new(progress)));
     }
 
-    /// Each message replaces the one before, so one that comes too soon is left out.
-    fn may_tell(&self, command: CommandId, now: DateTime<Utc>) -> bool {
+    /// Each message replaces the one before, so one that comes too soon is left out. A command's number is only the agent's
+    /// word: nobody takes another agent's turn.
+    fn may_tell(&self, progress: &ProgressNote, now: DateTime<Utc>) -> bool {
         let mut told = self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.get(&command).is_some_and(|at| now - *at < PROGRESS_PAUSE) {
+        let key = (progress.endpoint_id.clone(), progress.command_id);
+        if told.get(&key).is_some_and(|at| now - *at < PROGRESS_PAUSE) {
             return false;
         }
         if told.len() >= PROGRESS_REMEMBERED {
             told.retain(|_, at| now - *at < PROGRESS_PAUSE);
         }
-        told.insert(command, now);
+        told.insert(key, now);
         true
     }
 

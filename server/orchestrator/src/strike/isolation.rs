@@ -22,11 +22,10 @@ impl Strike {
         now: DateTime<Utc>,
     ) -> Result<Accepted, StrikeError> {
         let mut endpoint = self.resolve(&request.target).await?;
-        let terms = IsolationTerms { exceptions: change.exceptions.clone(), allow_dns: change.allow_dns };
         for is_last in [false, true] {
             let mut new = self.one(draft, endpoint.clone(), operator, request);
             new.leased_until = self.delivery().lease_for(&endpoint, new.command, now);
-            match self.store().change_isolation(&new, &terms, change.auto_restore_at, now).await? {
+            match self.store().change_isolation(&new, change.auto_restore_at, now).await? {
                 ChangeIsolation::Queued(record) => {
                     let accepted = self.accepted(&record, false);
                     self.delivery().send_out(vec![record], now);

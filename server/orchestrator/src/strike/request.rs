@@ -225,7 +225,7 @@ fn with_reason(mut command: Command, text: &str) -> Command {
     command
 }
 
-pub(super) fn checked_reason(reason: &str) -> Result<String, StrikeError> {
+pub(crate) fn checked_reason(reason: &str) -> Result<String, StrikeError> {
     let reason = reason.trim();
     if !REASON_CHARS.contains(&reason.chars().count()) {
         return Err(invalid("reason", "must be 3 to 500 characters: it is kept with the command"));

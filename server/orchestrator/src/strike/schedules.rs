@@ -13,9 +13,7 @@ use crate::{
     StrikeError,
     authority::{Operator, Permit, may},
     cron::Recurrence,
-    model::{
-        BatchId, IsolationDirection, IsolationTerms, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState,
-    },
+    model::{BatchId, IsolationTerms, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState},
 };
 
 /// A repeating schedule ends by itself after this, unless an earlier end was set.
@@ -146,9 +144,7 @@ impl Strike {
         now: DateTime<Utc>,
     ) -> Result<ScheduleRecord, StrikeError> {
         let by = &permit.operator().username;
-        let terms = self.terms_behind(id).await?;
-        let change = |ended: &ScheduleRecord| {
-            let terms = terms.filter(|_| ended.kind == ScheduleKind::Rollback)?;
+        let change = |ended: &ScheduleRecord, terms: IsolationTerms| {
             self.change_of_end(ended, terms, None, "Automatic release cancelled", by, now)
         };
         match self.store().cancel_schedule(id, by, change, now).await? {
@@ -174,7 +170,6 @@ impl Strike {
             return Err(invalid("seconds", "must be 60 (a minute) to 2592000 (30 days)"));
         };
         let by = &permit.operator().username;
-        let terms = self.terms_behind(id).await?;
         if let Some(waiting) =
             self.store().schedule(id).await?.filter(|one| one.state == ScheduleState::Waiting)
         {
@@ -192,9 +187,9 @@ impl Strike {
                 return Err(invalid("seconds", "would end the isolation later than 90 days from now"));
             }
         }
-        let change = |moved: &ScheduleRecord| {
+        let change = |moved: &ScheduleRecord, terms: IsolationTerms| {
             let at = moved.next_run_at?;
-            self.change_of_end(moved, terms?, Some(at), "Automatic release moved", by, now)
+            self.change_of_end(moved, terms, Some(at), "Automatic release moved", by, now)
         };
         match self.store().extend_rollback(id, seconds, by, change, now).await? {
             Some((record, commands)) => {
@@ -231,9 +226,6 @@ impl Strike {
         }
         if schedule.kind == ScheduleKind::Once && schedule.ends_at <= now {
             return Ok(nothing("it expired before it could run"));
-        }
-        if schedule.kind == ScheduleKind::Rollback && !self.is_still_isolated_by(schedule).await? {
-            return Ok(nothing("another order was given to the host since"));
         }
         let Some(command) = command_of(schedule, now) else {
             return Ok(nothing("this version does not know the command"));
@@ -275,26 +267,6 @@ impl Strike {
         let (Some(cron), Some(zone)) = (&schedule.cron, &schedule.time_zone) else { return None };
         let recurrence = Recurrence::parse(cron, zone).ok()?;
         recurrence.next(now).filter(|next| *next < schedule.ends_at)
-    }
-
-    /// The terms of the isolation that a rollback would end, if that is still the one that is wanted.
-    async fn terms_behind(&self, id: ScheduleId) -> Result<Option<IsolationTerms>, StrikeError> {
-        let Some(schedule) = self.store().schedule(id).await? else { return Ok(None) };
-        if schedule.kind != ScheduleKind::Rollback || !self.is_still_isolated_by(&schedule).await? {
-            return Ok(None);
-        }
-        let Some(endpoint) = schedule.endpoint_ids.first() else { return Ok(None) };
-        let record = self.store().endpoint(endpoint).await?;
-        Ok(record.and_then(|record| record.desired).map(|desired| desired.terms))
-    }
-
-    async fn is_still_isolated_by(&self, schedule: &ScheduleRecord) -> Result<bool, StrikeError> {
-        let Some(endpoint) = schedule.endpoint_ids.first() else { return Ok(false) };
-        let desired = self.store().endpoint(endpoint).await?.and_then(|record| record.desired);
-        Ok(desired.is_some_and(|desired| {
-            desired.direction == IsolationDirection::Isolate
-                && Some(desired.command_id) == schedule.rollback_of
-        }))
     }
 
     fn schedule_changed(&self, schedule: &ScheduleRecord) {

@@ -6,7 +6,10 @@ use std::{net::IpAddr, ops::Range};
 use axum::{
     Json,
     body::Body,
-    extract::{FromRequestParts, Path, Query, State, rejection::QueryRejection},
+    extract::{
+        FromRequestParts, Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
@@ -39,6 +42,13 @@ pub struct Files {
     #[serde(default)]
     from: u32,
     limit: Option<u32>,
+}
+
+/// Why a bundle is not to be kept.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discard {
+    reason: String,
 }
 
 /// Where the request came from, when that is the operator's own address.
@@ -173,6 +183,18 @@ pub async fn bundle(
     Ok(response)
 }
 
+/// `POST /api/evidence/{id}/discard {"reason": ".."}`: its bytes go for good.
+pub async fn discard(
+    State(strike): State<Strike>,
+    Permitted(permit): Permitted<may::DiscardEvidence>,
+    from: From,
+    Path(id): Path<String>,
+    body: Result<Json<Discard>, JsonRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let (id, Json(Discard { reason })) = (parse_id(&id)?, body?);
+    Ok(Json(bundle_json(&strike.discard_evidence(&permit, id, &reason, from.visit()).await?)))
+}
+
 /// A browser saves it and shows nothing. `name` is made of plain ASCII.
 fn keep_as(response: &mut Response, name: &str) {
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
@@ -228,6 +250,7 @@ fn bundle_json(record: &EvidenceRecord) -> Value {
         "announced_at": record.announced_at,
         "stored_at": record.stored_at,
         "problems": record.problems,
+        "discarded": record.discarded,
     })
 }
 

@@ -8,6 +8,7 @@ use voltaxe_protocol::CommandId;
 use super::{Cancel, CommandRow, command_rows, records};
 use crate::{
     Store, StoreError,
+    isolation::settle_change,
     model::{BatchId, CommandRecord},
 };
 
@@ -17,9 +18,13 @@ impl Store {
     pub async fn cancel(&self, id: CommandId, by: &str, now: DateTime<Utc>) -> Result<Cancel, StoreError> {
         // Handed out, or answered, between the statements: then the next one sees it.
         for _ in 0..3 {
-            if let Some(record) = cancel_unsent(&self.durable, Some(id), None, by, now).await?.pop() {
+            let mut tx = self.durable.begin().await?;
+            if let Some(record) = cancel_unsent(&mut *tx, Some(id), None, by, now).await?.pop() {
+                settle_change(&mut tx, &record).await?;
+                tx.commit().await?;
                 return Ok(Cancel::Cancelled(record));
             }
+            drop(tx);
             if let Some(record) = ask_back(&self.durable, Some(id), None, by, now).await?.pop() {
                 return Ok(Cancel::Requested(record));
             }
@@ -43,6 +48,7 @@ impl Store {
         now: DateTime<Utc>,
         handed_out_before: DateTime<Utc>,
     ) -> Result<Vec<CommandRecord>, StoreError> {
+        let mut tx = self.durable.begin().await?;
         let rows = command_rows!(
             "WITH due AS (
                SELECT id FROM pending_commands
@@ -62,11 +68,11 @@ impl Store {
                RETURNING *
              ), desired AS (
                UPDATE desired_isolation d SET state = 'expired', message = 'no answer before it expired'
-               FROM filed WHERE d.endpoint_id = filed.endpoint_id AND d.command_id = filed.id
+               FROM filed WHERE d.endpoint_id = filed.endpoint_id AND d.command_id = filed.id RETURNING 1
              ), rollback AS (
                UPDATE schedules s SET state = 'cancelled', next_run_at = NULL, ended_by = 'server', ended_at = $1,
                  note = 'the isolation expired before it took effect'
-               FROM filed WHERE s.rollback_of = filed.id AND s.state = 'waiting'
+               FROM filed WHERE s.rollback_of = filed.id AND s.state = 'waiting' AND (SELECT count(*) FROM desired) >= 0
              ), audited AS (
                INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, command_id)
                SELECT $1, 'server', 'command.expired', endpoint_id, hostname, id FROM filed
@@ -75,9 +81,15 @@ impl Store {
             now,
             handed_out_before,
         )
-        .fetch_all(&self.durable)
+        .fetch_all(&mut *tx)
         .await?;
-        records(rows)
+        let mut expired = records(rows)?;
+        expired.sort_by_key(|record| record.id.0);
+        for record in &expired {
+            settle_change(&mut tx, record).await?;
+        }
+        tx.commit().await?;
+        Ok(expired)
     }
 }
 
@@ -103,11 +115,11 @@ pub(crate) async fn cancel_unsent(
            RETURNING *
          ), desired AS (
            UPDATE desired_isolation d SET state = 'cancelled', message = 'cancelled by ' || $3
-           FROM filed WHERE d.endpoint_id = filed.endpoint_id AND d.command_id = filed.id
+           FROM filed WHERE d.endpoint_id = filed.endpoint_id AND d.command_id = filed.id RETURNING 1
          ), rollback AS (
            UPDATE schedules s SET state = 'cancelled', next_run_at = NULL, ended_by = $3, ended_at = $4,
              note = 'the isolation was cancelled'
-           FROM filed WHERE s.rollback_of = filed.id AND s.state = 'waiting'
+           FROM filed WHERE s.rollback_of = filed.id AND s.state = 'waiting' AND (SELECT count(*) FROM desired) >= 0
          ), audited AS (
            INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, command_id)
            SELECT $4, $3, 'command.cancelled', endpoint_id, hostname, id FROM filed

@@ -132,7 +132,8 @@ pub(crate) async fn insert(
            ON CONFLICT (endpoint_id) DO UPDATE SET
              command_id = nextval('command_ids'), direction = excluded.direction, state = 'pending',
              created_by = excluded.created_by, created_at = excluded.created_at, reason = excluded.reason,
-             expires_at = excluded.expires_at, message = NULL, terms = excluded.terms, change_id = NULL
+             expires_at = excluded.expires_at, message = NULL, terms = excluded.terms, change_id = NULL,
+             earlier_terms = NULL, earlier_change_id = NULL, earlier_end = NULL
            WHERE d.direction <> excluded.direction
               OR d.state NOT IN ('pending', 'delivered', 'executed')
               OR (d.state = 'executed' AND d.created_at < $14::timestamptz - interval '1 day')

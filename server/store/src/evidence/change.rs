@@ -7,7 +7,7 @@ use voltaxe_protocol::{CommandId, Envelope};
 use super::{EvidenceOfCommand, EvidenceRow, Offer, OfferedEvidence, ReportedEvidence, bad, evidence_rows};
 use crate::{
     Store, StoreError,
-    custody::{CustodyEntry, CustodyEvent, CustodyHead},
+    custody::{CustodyAction, CustodyEntry, CustodyEvent, CustodyHead},
     model::{EvidenceRecord, EvidenceStatus},
 };
 
@@ -71,6 +71,9 @@ impl Store {
             known.sha256 == hex::encode(offered.sha256) && known.size_bytes == offered.size_bytes
         });
         if let Some(known) = &known {
+            if known.state == EvidenceStatus::Discarded {
+                return Ok(Offer::Discarded);
+            }
             let is_settled = known.is_reported || known.state == EvidenceStatus::Stored;
             if is_settled && !is_as_known {
                 return Ok(Offer::Differs(known.clone()));
@@ -132,22 +135,29 @@ impl Store {
         Ok(())
     }
 
-    /// What had arrived is of no use: the upload begins anew.
+    /// What had arrived of the bundle with this digest (hexadecimal) is of no use: its upload begins anew. For another than is
+    /// awaited by now it changes nothing.
     #[tracing::instrument(name = "db.evidence.restart", skip_all, err(level = "debug"))]
     pub async fn restart_evidence(
         &self,
         id: CommandId,
+        sha256: &str,
         rejected: &CustodyEvent,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.durable.begin().await?;
-        sqlx::query!(
-            "UPDATE evidence SET received_bytes = 0, touched_at = $2 WHERE command_id = $1 AND state = 'uploading'",
+        let restarted = sqlx::query!(
+            "UPDATE evidence SET received_bytes = 0, touched_at = $2
+             WHERE command_id = $1 AND encode(sha256, 'hex') = $3 AND state = 'uploading'",
             id.0,
-            now
+            now,
+            sha256
         )
         .execute(&mut *tx)
         .await?;
+        if restarted.rows_affected() == 0 {
+            return Ok(());
+        }
         append(&mut tx, id, rejected, now).await?;
         Ok(tx.commit().await?)
     }
@@ -191,11 +201,31 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.durable.begin().await?;
-        sqlx::query!("UPDATE evidence SET problems = $2 WHERE command_id = $1", id.0, Json(problems) as _)
-            .execute(&mut *tx)
-            .await?;
+        let looked_through = sqlx::query!(
+            "UPDATE evidence SET problems = $2 WHERE command_id = $1 AND state = 'stored'",
+            id.0,
+            Json(problems) as _
+        )
+        .execute(&mut *tx)
+        .await?;
+        if looked_through.rows_affected() == 0 {
+            return Ok(());
+        }
         append(&mut tx, id, verified, now).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// A stored bundle could not be looked through: others come first now.
+    #[tracing::instrument(name = "db.evidence.looked_at", skip_all, err(level = "debug"))]
+    pub async fn record_evidence_unreadable(
+        &self,
+        id: CommandId,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!("UPDATE evidence SET looked_at = $2 WHERE command_id = $1", id.0, now)
+            .execute(&self.durable)
+            .await?;
+        Ok(())
     }
 
     /// Gives up what no agent has said a word about since `silent_since`.
@@ -239,7 +269,10 @@ impl Store {
 }
 
 /// The bundle's row, which nobody else changes until the transaction ends. For one that there is not, nobody else makes it.
-async fn locked(tx: &mut PgConnection, id: CommandId) -> Result<Option<EvidenceRecord>, StoreError> {
+pub(super) async fn locked(
+    tx: &mut PgConnection,
+    id: CommandId,
+) -> Result<Option<EvidenceRecord>, StoreError> {
     sqlx::query!("SELECT pg_advisory_xact_lock($1, $2)", 0x0065_7669, fold(id)).fetch_one(&mut *tx).await?;
     evidence_rows!("", "FROM evidence WHERE command_id = $1 FOR UPDATE", id.0)
         .fetch_optional(tx)
@@ -285,29 +318,26 @@ async fn insert(
     Ok(())
 }
 
-async fn append(
+pub(super) async fn append(
     tx: &mut PgConnection,
     id: CommandId,
     event: &CustodyEvent,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     // Whoever appends holds the bundle's row: the chain has one end.
-    sqlx::query!("SELECT FROM evidence WHERE command_id = $1 FOR UPDATE", id.0)
-        .fetch_optional(&mut *tx)
-        .await?;
-    let last = sqlx::query!(
-        "SELECT sequence, sha256 FROM evidence_custody WHERE command_id = $1 ORDER BY sequence DESC LIMIT 1",
-        id.0
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let head = last
-        .map(|row| {
-            let sha256 = row.sha256.try_into().map_err(|_| bad("evidence_custody", "sha256", id))?;
-            Ok::<_, StoreError>(CustodyHead { sequence: row.sequence, sha256 })
-        })
-        .transpose()?;
-    let entry = CustodyEntry::following(head, id, event, now);
+    let so_far =
+        sqlx::query_scalar!("SELECT agent_entries FROM evidence WHERE command_id = $1 FOR UPDATE", id.0)
+            .fetch_optional(&mut *tx)
+            .await?;
+    let last = last_of(tx, id).await?;
+    let (head, last) = last.map_or((None, None), |(head, action)| (Some(head), action));
+    let Some(admitted) = event.admitted(last, so_far.unwrap_or_default()) else { return Ok(()) };
+    if event.action.is_at_the_agents_will() {
+        sqlx::query!("UPDATE evidence SET agent_entries = agent_entries + 1 WHERE command_id = $1", id.0)
+            .execute(&mut *tx)
+            .await?;
+    }
+    let entry = CustodyEntry::following(head, id, &admitted, now);
     let (text, sha256) = entry.sealed();
     sqlx::query!(
         "INSERT INTO evidence_custody (command_id, sequence, entry, sha256, previous_sha256)
@@ -321,6 +351,24 @@ async fn append(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The chain's end, and what its last entry tells; none of an action that this version does not know.
+async fn last_of(
+    tx: &mut PgConnection,
+    id: CommandId,
+) -> Result<Option<(CustodyHead, Option<CustodyAction>)>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT sequence, sha256, entry::jsonb -> 'action' AS action FROM evidence_custody
+         WHERE command_id = $1 ORDER BY sequence DESC LIMIT 1",
+        id.0
+    )
+    .fetch_optional(tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let sha256 = row.sha256.try_into().map_err(|_| bad("evidence_custody", "sha256", id))?;
+    let action = row.action.and_then(|action| serde_json::from_value(action).ok());
+    Ok(Some((CustodyHead { sequence: row.sequence, sha256 }, action)))
 }
 
 /// What the bundles that are kept or under way take, without this one, and nothing when its content is kept already.

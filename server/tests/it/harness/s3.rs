@@ -101,6 +101,10 @@ async fn answer(
             inner.uploads.lock().unwrap().remove(&id);
             StatusCode::NO_CONTENT.into_response()
         }
+        (Method::DELETE, None) => {
+            inner.objects.lock().unwrap().remove(&key);
+            StatusCode::NO_CONTENT.into_response()
+        }
         (Method::HEAD | Method::GET, None) => {
             let objects = inner.objects.lock().unwrap();
             let Some(bytes) = objects.get(&key) else { return StatusCode::NOT_FOUND.into_response() };

@@ -42,6 +42,7 @@ fn exported() -> CustodyExport {
         touched_at: now,
         stored_at: Some(now),
         problems: Some(Vec::new()),
+        discarded: None,
     };
     let mut head: Option<CustodyHead> = None;
     let rows: Vec<(String, Vec<u8>)> = [

@@ -130,6 +130,7 @@ impl Strike {
         let quota = evidence.config.quota_bytes;
         let (record, is_new) = match self.store().offer_evidence(&of, &offered, quota, now).await? {
             Offer::Accepted { record, is_new } => (record, is_new),
+            Offer::Discarded => return Err(UploadError::Discarded(claims.command_id)),
             Offer::Differs(_) => return Err(UploadError::Differs(claims.command_id)),
             Offer::Full { used_bytes } => {
                 return Err(UploadError::Full(format!(
@@ -143,7 +144,7 @@ impl Strike {
             return Ok(EvidenceState { received_bytes: record.size_bytes, complete: true });
         }
         if is_new {
-            self.begin_anew(&record).await?;
+            self.drop_upload(&record).await?;
             self.tell_state(&record);
         }
         let upload = evidence.uploads.enter(&record, evidence);
@@ -154,8 +155,8 @@ impl Strike {
         Ok(state)
     }
 
-    /// Whatever had arrived under other claims is of no use.
-    async fn begin_anew(&self, record: &EvidenceRecord) -> Result<(), UploadError> {
+    /// Whatever had arrived is of no use.
+    pub(in crate::evidence) async fn drop_upload(&self, record: &EvidenceRecord) -> Result<(), UploadError> {
         let evidence = self.evidence_parts()?;
         let path = parts::path_of(&evidence.config.parts, record.command_id);
         let old = evidence.uploads.get(record.command_id);

@@ -73,7 +73,7 @@ impl Strike {
         upload.resumed_at.store(0, Ordering::Relaxed);
         let detail = json!({ "claimed": upload.sha256, "found": found, "size_bytes": upload.size_bytes });
         let event = CustodyEvent { at: now, actor: Actor::server(), action: CustodyAction::Rejected, detail };
-        self.store().restart_evidence(upload.id, &event, now).await?;
+        self.store().restart_evidence(upload.id, &upload.sha256, &event, now).await?;
         drop(part);
         self.tell_state(&self.evidence_record(upload.id).await?);
         Err(UploadError::DigestMismatch { found, size_bytes: upload.size_bytes })
@@ -103,6 +103,12 @@ impl Strike {
         let Some(record) = stored else {
             // Another bundle is awaited by now, or this one was given up: only what the row says is complete.
             let record = self.evidence_record(upload.id).await?;
+            if record.state == EvidenceStatus::Discarded
+                && !self.store().is_evidence_kept(&upload.sha256).await?
+            {
+                let removed = evidence.config.objects.remove(&upload.sha256).await;
+                removed.map_err(|error| UploadError::Storage(error.into()))?;
+            }
             let complete = record.state == EvidenceStatus::Stored && record.sha256 == upload.sha256;
             let received_bytes = if complete { upload.size_bytes } else { 0 };
             return Ok(EvidenceState { received_bytes, complete });
