@@ -131,7 +131,10 @@ fn status(config: &Config, json: bool) -> anyhow::Result<()> {
     let rules = kernel.applied().and_then(|applied| applied.rules.as_ref());
     let status = Status {
         servers: rules.into_iter().flat_map(|rules| &rules.servers).map(ToString::to_string).collect(),
-        last_ended: kernel.applied().and_then(|applied| applied.ended),
+        last_ended: kernel
+            .applied()
+            .filter(|applied| applied.rules.is_none())
+            .and_then(|applied| applied.ended),
         agent_running: StateDir::look_at(&config.state_dir).is_locked(),
         isolation,
     };
@@ -256,7 +259,9 @@ fn release(config: &Config, arguments: &ReleaseArgs) -> anyhow::Result<()> {
 /// In the kernel and in the state file; usually the same.
 fn generations(kernel: &mut Kernel) -> anyhow::Result<Vec<CommandId>> {
     let in_kernel = kernel.generation_in_force()?;
-    let in_state = kernel.applied().and_then(|applied| Some(applied.rules.as_ref()?.generation));
+    let rules = kernel.applied().and_then(|applied| applied.rules.as_ref());
+    let earlier = rules.and_then(|rules| rules.earlier.as_deref());
+    let in_state = rules.into_iter().chain(earlier).map(|rules| rules.generation);
     let mut all: Vec<CommandId> = in_kernel.into_iter().chain(in_state).collect();
     all.dedup();
     Ok(all)
@@ -316,6 +321,11 @@ fn reapply(config: &Config) -> anyhow::Result<()> {
         Watch::Extended { devices } => println!("The isolation covers new devices: {}", devices.join(", ")),
         Watch::Lifted { generation, by } | Watch::ReleasedElsewhere { generation, by } => {
             println!("The isolation by command {generation} ended {by}.");
+        }
+        Watch::FellBack { generation, to } => {
+            println!(
+                "The isolation by command {to} is in force again; that by command {generation} was not confirmed."
+            );
         }
         Watch::NotPutBack(drift) => bail!("this host is to be isolated and is not: {}", drift.found),
     }

@@ -93,6 +93,58 @@ fn a_rollback_is_remembered() {
     });
 }
 
+/// A second isolate that is not confirmed must not free a host that was isolated for good.
+#[test]
+fn a_second_isolate_that_fails_leaves_the_first_in_force() {
+    let world = World::new();
+    let bare = Bare::new(&world);
+    world.talk_soon("host", OUTSIDE[0]);
+    bare.isolate(1, &Terms::default());
+    let rules = world.ruleset();
+    let other =
+        Terms { allow_dns: true, auto_restore_at: Some(wall() + TimeDelta::hours(1)), ..Terms::default() };
+    bare.with(|kernel| {
+        let observed = kernel.isolate(CommandId(2), &servers(), &other, wall()).unwrap();
+        assert!(observed.is_provisional);
+        // Tried once more, as after a restart of the executor.
+        kernel.isolate(CommandId(2), &servers(), &other, wall()).unwrap();
+        let observed = kernel.roll_back(CommandId(2), wall()).unwrap();
+        assert_eq!((observed.state, observed.generation), (ObservedIsolation::Isolated, Some(CommandId(1))));
+        assert!(!observed.is_provisional && observed.auto_restore_at.is_none() && !observed.allows_dns);
+        let again = kernel.isolate(CommandId(2), &servers(), &other, wall());
+        assert!(matches!(again, Err(IsolationError::Ended { by: EndedBy::RolledBack, .. })), "{again:?}");
+    });
+    assert_eq!(world.ruleset(), rules);
+    assert_eq!(bare.watch(), Watch::Unchanged);
+    // Nobody takes it back: the kernel has lifted it, whatever the clock says, when somebody looks.
+    bare.with(|kernel| kernel.isolate(CommandId(3), &servers(), &other, wall()).unwrap());
+    world.nft("delete element inet voltaxe_isolation gate { 0 }");
+    let fell_back = Watch::FellBack { generation: CommandId(3), to: CommandId(1) };
+    assert_eq!(bare.watch(), fell_back);
+    assert_eq!(world.ruleset(), rules);
+    assert!(bare.is_cut_off());
+    // Earlier rules whose own time is over do not come back.
+    bare.with(|kernel| kernel.change(CommandId(4), &servers(), &soon(), wall()).unwrap());
+    bare.with(|kernel| {
+        kernel.isolate(CommandId(5), &servers(), &Terms::default(), wall()).unwrap();
+        let observed = kernel.roll_back(CommandId(5), wall() + TimeDelta::seconds(3)).unwrap();
+        assert_eq!(observed.state, ObservedIsolation::NotIsolated);
+    });
+    assert_eq!(world.ruleset(), "");
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_provisional_rules_last() {
+    let world = World::new();
+    let bare = Bare::new(&world);
+    bare.with(|kernel| kernel.isolate(CommandId(1), &servers(), &Terms::default(), wall()).unwrap());
+    world.nft("delete element inet voltaxe_isolation gate { 0 }");
+    let earlier = wall() - TimeDelta::hours(1);
+    let watched = bare.with(|kernel| kernel.watch(earlier));
+    assert_eq!(watched, Watch::Lifted { generation: CommandId(1), by: EndedBy::NoContact });
+    assert_eq!(world.ruleset(), "");
+}
+
 #[test]
 fn terms_change_while_isolated_and_times_end_in_the_kernel() {
     let world = World::new();

@@ -53,6 +53,7 @@ impl Kernel {
             },
             terms,
             contact_by: Some(now + CONTACT_WITHIN),
+            earlier: None,
             boot_id: self.host.boot_id(),
             drift: None,
         })
@@ -138,6 +139,26 @@ impl Kernel {
                 Err(error)
             }
         }
+    }
+
+    /// Provisional rules that nobody confirmed: those that they replaced come back, unless these are over as well.
+    pub(super) fn take_back(
+        &mut self,
+        rules: AppliedRules,
+        by: EndedBy,
+        now: DateTime<Utc>,
+    ) -> Result<IsolationObservation, IsolationError> {
+        let newest = self.newest(rules.generation);
+        let is_over = |rules: &AppliedRules| rules.deadline().is_some_and(|deadline| deadline <= now);
+        let Some(earlier) = rules.earlier.filter(|earlier| !is_over(earlier)) else {
+            return self.end(newest, by, now);
+        };
+        if earlier.generation != rules.generation
+            && let Some(applied) = &mut self.applied
+        {
+            applied.ended = Some(Ended { generation: rules.generation, by, at: now });
+        }
+        self.replace(newest, *earlier, now)
     }
 
     /// The state file first: whatever happens next, nobody puts the rules back.
