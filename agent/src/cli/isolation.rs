@@ -19,7 +19,8 @@ use super::Places;
 use crate::{
     clock,
     config::Config,
-    identity::{self, Grant},
+    executor::Enrolled,
+    identity,
     isolation::{Applied, Ended, EndedBy, Kernel, Terms, Watch},
     state_dir::StateDir,
     transport::ServerAddress,
@@ -76,7 +77,14 @@ pub(super) struct ReleaseArgs {
 }
 
 pub(super) fn isolation(places: &Places, action: Action) -> anyhow::Result<()> {
-    let config = places.load_or_default()?;
+    let config = match places.load_or_default() {
+        // Nobody is there to mend the file when the host starts.
+        Err(error) if matches!(action, Action::Reapply) => {
+            eprintln!("voltaxe-sentinel: {error}; going on as if it were not there");
+            places.without_file()?
+        }
+        loaded => loaded?,
+    };
     need_root()?;
     match action {
         Action::Status { json } => status(&config, json),
@@ -227,7 +235,7 @@ fn print_preview(preview: &IsolationPreviewOutcome) {
 
 fn release(config: &Config, arguments: &ReleaseArgs) -> anyhow::Result<()> {
     let ticket: ReleaseTicket = read_ticket(arguments)?.parse()?;
-    let grant = identity::read_grant(&StateDir::look_at(&config.state_dir))?.context(
+    let enrolled = enrolled(config)?.context(
         "this host is not enrolled, so no ticket can be checked; as root you can still run: \
                   voltaxe-sentinel isolation assert-released --restore",
     )?;
@@ -237,16 +245,16 @@ fn release(config: &Config, arguments: &ReleaseArgs) -> anyhow::Result<()> {
         println!("This host is not isolated; nothing to release.");
         return Ok(());
     }
-    let server_key = PublicKey::from_base64(&grant.server_key).context("identity.json is damaged")?;
+    let server_key = PublicKey::from_base64(&enrolled.server_key).context("the enrolment is damaged")?;
     let generation = generations
         .iter()
-        .find(|generation| ticket.is_for(&claims(&grant, **generation), &server_key))
+        .find(|generation| ticket.is_for(&claims(&enrolled, **generation), &server_key))
         .with_context(|| {
             let by = generations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
             format!(
                 "the ticket is not for this isolation, and nothing was changed. This host is {} ({}, epoch {}), isolated by \
                  command {by}; get the ticket for exactly that: {WHERE_TICKETS_ARE}",
-                grant.hostname, grant.endpoint_id, grant.epoch.0
+                enrolled.hostname, enrolled.endpoint_id, enrolled.epoch.0
             )
         })?;
     kernel.release(EndedBy::Ticket, clock::wall()).context("the host is still isolated")?;
@@ -267,8 +275,22 @@ fn generations(kernel: &mut Kernel) -> anyhow::Result<Vec<CommandId>> {
     Ok(all)
 }
 
-fn claims(grant: &Grant, generation: CommandId) -> ReleaseClaims {
-    ReleaseClaims { endpoint_id: grant.endpoint_id.clone(), epoch: grant.epoch, generation }
+/// As the executor has it: what the network process keeps may have been tampered with, and must not stand in a release's way.
+fn enrolled(config: &Config) -> anyhow::Result<Option<Enrolled>> {
+    if config.executor_socket.is_some() {
+        match Enrolled::read(&state_of(config)) {
+            Ok(Some(enrolled)) => return Ok(Some(enrolled)),
+            Ok(None) => {}
+            Err(error) => {
+                eprintln!("voltaxe-sentinel: executor.json cannot be read ({error}); it is not used")
+            }
+        }
+    }
+    Ok(identity::read_grant(&StateDir::look_at(&config.state_dir))?.as_ref().map(Enrolled::from))
+}
+
+fn claims(enrolled: &Enrolled, generation: CommandId) -> ReleaseClaims {
+    ReleaseClaims { endpoint_id: enrolled.endpoint_id.clone(), epoch: enrolled.epoch, generation }
 }
 
 fn read_ticket(arguments: &ReleaseArgs) -> anyhow::Result<String> {
@@ -311,6 +333,14 @@ fn finish(config: &Config, kernel: &mut Kernel) -> anyhow::Result<()> {
 }
 
 fn reapply(config: &Config) -> anyhow::Result<()> {
+    let state = state_of(config);
+    Applied::read(&state).with_context(|| {
+        format!(
+            "isolation.json in {} cannot be read, so it is not known whether this host is to be isolated; look at it on the \
+             console and isolate it again if it is",
+            state.root().display()
+        )
+    })?;
     let mut kernel = kernel(config)?;
     match kernel.watch(clock::wall()) {
         Watch::Unchanged => println!("Nothing to do."),

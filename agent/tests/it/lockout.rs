@@ -350,6 +350,23 @@ fn a_host_that_starts_anew_is_isolated_before_it_has_a_network() {
         serde_json::from_str(&said_by(&host, &["isolation", "status", "--json"])).unwrap();
     assert_eq!(status["isolation"]["state"], "isolated");
     assert_eq!(status["servers"][0], format!("{}:{PORT}", SERVER[0]));
+
+    // Not even a configuration that nobody can read keeps the host open, and a damaged state file is not taken for none.
+    world.nft("flush ruleset");
+    let (config, state) = (host.path("agent.conf"), host.path("state"));
+    let sound = std::fs::read(&config).unwrap();
+    std::fs::write(&config, "[server]\napi_ulr = http://10.77.0.1:8080\n").unwrap();
+    let reapply = ["isolation", "reapply", "--state-dir", state.to_str().unwrap()];
+    assert!(said_by(&host, &reapply).contains("in force again"));
+    assert_eq!(world.ruleset(), rules);
+    std::fs::write(&config, sound).unwrap();
+    let sound = std::fs::read(host.path("state/isolation.json")).unwrap();
+    std::fs::write(host.path("state/isolation.json"), "{").unwrap();
+    let damaged = host.command(&["isolation", "reapply"]).output().unwrap();
+    let said = String::from_utf8_lossy(&damaged.stderr).into_owned();
+    assert!(!damaged.status.success() && said.contains("isolation.json"), "{said}");
+    std::fs::write(host.path("state/isolation.json"), sound).unwrap();
+
     assert!(said_by(&host, &["isolation", "assert-released", "--restore"]).contains("Released"));
     assert_eq!(world.ruleset(), "");
 }
@@ -368,7 +385,7 @@ fn a_preview_changes_nothing() {
     assert_eq!(world.ruleset(), "");
 }
 
-fn release(host: &Host<'_>, ticket: &str) -> Output {
+pub(crate) fn release(host: &Host<'_>, ticket: &str) -> Output {
     let mut child = host
         .command(&["isolation", "release", "--ticket", "-"])
         .stdin(Stdio::piped())
