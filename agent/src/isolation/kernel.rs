@@ -74,6 +74,8 @@ pub struct Kernel {
     state: StateDir,
     applied: Option<Applied>,
     is_saved: bool,
+    /// The last write of the state file failed.
+    is_unwritable: bool,
     /// Of the direct channel, while it is on.
     direct_port: Option<u16>,
     host: HostFiles,
@@ -98,7 +100,15 @@ impl From<ApplyError> for IsolationError {
 impl Kernel {
     #[must_use]
     pub fn new(state: StateDir, applied: Option<Applied>) -> Self {
-        Self { sockets: None, state, applied, is_saved: true, direct_port: None, host: HostFiles::default() }
+        Self {
+            sockets: None,
+            state,
+            applied,
+            is_saved: true,
+            is_unwritable: false,
+            direct_port: None,
+            host: HostFiles::default(),
+        }
     }
 
     /// The server may still open connections to this port when the host is isolated.

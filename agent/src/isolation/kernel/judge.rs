@@ -54,6 +54,13 @@ impl Kernel {
         let differences = differences(rules, found, existing_devices, now);
         let observed = if differences.is_empty() {
             let mut details = rules.not_covered.clone();
+            if self.is_unwritable && rules.contact_by.is_none() {
+                details.push(
+                    "isolation.json cannot be written, so a restart of the host would end the isolation: free space on \
+                     its disk, or make it writable"
+                        .to_owned(),
+                );
+            }
             details.extend(new_devices(rules, found, existing_devices).map(|device| {
                 format!("raw frames on {device} are not filtered: the device came after the isolation")
             }));

@@ -8,7 +8,7 @@ use super::{
     judge::{differences, lifts_now, new_devices},
 };
 use crate::isolation::{
-    observe::Found,
+    observe::{Found, joined},
     state::{AppliedRules, EndedBy},
 };
 
@@ -120,7 +120,7 @@ impl Kernel {
             let what = if different.is_empty() {
                 format!("new devices: {}", new.join(", "))
             } else {
-                different.join("; ")
+                joined(&different)
             };
             return self.not_put_back(format!("{what}; it cannot be put back: {error}"), now);
         }
@@ -130,7 +130,7 @@ impl Kernel {
             Watch::Reapplied { generation }
         } else {
             let count = rules.drift.as_ref().map_or(0, |drift| drift.count) + 1;
-            let drift = Drift { found_at: now, found: different.join("; "), put_back: true, count };
+            let drift = Drift { found_at: now, found: joined(&different), put_back: true, count };
             rules.drift = Some(drift.clone());
             Watch::PutBack(drift)
         };
