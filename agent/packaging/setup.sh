@@ -120,7 +120,8 @@ stop() {
   if is_booted; then systemctl stop voltaxe-sentinel.service voltaxe-sentinel-executor.service || true; fi
   # shellcheck disable=SC2086
   systemctl disable $UNITS >/dev/null 2>&1 || true
-  : >"$REMOVED"
+  # A state directory that is gone is no reason to keep the package.
+  touch "$REMOVED" || true
 }
 
 purge() {

@@ -134,6 +134,12 @@ impl Places {
         }
     }
 
+    /// As the packages have it, for when the file cannot be used.
+    fn without_file(&self) -> Result<Config, ConfigError> {
+        let packaged = "[agent]\nexecutor_socket = /run/voltaxe-sentinel/executor.sock\n";
+        self.with_state_dir(Config::parse(if self.state_dir.is_none() { packaged } else { "" }, |_| None)?)
+    }
+
     fn with_state_dir(&self, mut config: Config) -> Result<Config, ConfigError> {
         if let Some(path) = &self.state_dir {
             config.state_dir = std::path::absolute(path).unwrap_or_else(|_| path.clone());

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Mode 0700, owned by the user the agent runs as.
@@ -92,6 +92,7 @@ impl StateDir {
             .truncate(false)
             .write(true)
             .mode(0o600)
+            .custom_flags(not_followed())
             .open(self.path("lock"))
             .map_err(|source| StateDirError::Unusable { path: self.0.clone(), source })?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)
@@ -102,15 +103,21 @@ impl StateDir {
     /// Whether an agent holds the lock right now.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        File::open(self.path("lock"))
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(not_followed())
+            .open(self.path("lock"))
             .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
     }
 
     /// Replaces a file so that a crash leaves the old or the new content, never a mixture. Mode 0600.
     pub fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let temporary = self.path(&format!("{name}.new"));
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, self.path(name))?;
@@ -138,9 +145,32 @@ impl StateDir {
     }
 }
 
+/// Root works in a directory whose owner may have been taken over: what was put in a file's place leads it nowhere, and does not
+/// make it wait.
+fn not_followed() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    #[test]
+    fn links_in_the_directory_lead_nowhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&directory.path().join("state")).unwrap();
+        let outside = directory.path().join("outside");
+        fs::write(&outside, "precious").unwrap();
+        for name in ["a.json.new", "a.json", "lock"] {
+            symlink(&outside, state.path(name)).unwrap();
+        }
+        state.write_json("a.json", &1).unwrap();
+        assert_eq!(state.read_json::<i32>("a.json").unwrap(), Some(1));
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "precious");
+        assert!(!state.is_locked() && matches!(state.lock(), Err(StateDirError::Unusable { .. })));
+    }
 
     #[test]
     fn one_agent_at_a_time() {

@@ -202,14 +202,20 @@ enrol() {
     say 'this host is enrolled already; its identity is kept (add --replace for a new one)'
     return
   fi
+  # An agent that runs holds the identity that is to be replaced.
+  if [ -n "$replace" ] && is_booted; then systemctl stop $NAME.service </dev/null || true; fi
   # printf is the shell's own: the string appears in no process list.
   # shellcheck disable=SC2086
-  printf %s "$token" | $NAME enroll --token-file - $replace || fail \
-    'the agent is installed, and this host is not enrolled' 'the lines above say why; run the command again when it is mended'
+  if printf %s "$token" | $NAME enroll --token-file - $replace; then return; fi
+  if [ -e $IDENTITY ]; then
+    if is_booted; then systemctl start $NAME.service </dev/null || true; fi
+    fail 'this host was not enrolled again; its identity is as it was' 'the lines above say why; run the command again when it is mended'
+  fi
+  fail 'the agent is installed, and this host is not enrolled' 'the lines above say why; run the command again when it is mended'
 }
 
 start() {
-  if ! has systemctl || ! [ -d /run/systemd/system ]; then
+  if ! is_booted; then
     say "there is no systemd here: start '$NAME executor' and '$NAME run' by your own means"
     return
   fi
@@ -238,6 +244,8 @@ download() {
 }
 
 digest_of() { sha256sum "$1" | cut -d ' ' -f 1; }
+
+is_booted() { has systemctl && [ -d /run/systemd/system ]; }
 
 has() { command -v "$1" >/dev/null 2>&1; }
 

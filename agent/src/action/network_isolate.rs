@@ -82,7 +82,15 @@ pub fn roll_back(
         "failed: control channel lost; rolled back. The server was not reached through the rules: {why}"
     );
     match kernel.roll_back(id, now()) {
-        Ok(observed) => outcome(false, lost, observed),
+        Ok(observed) => {
+            let message = match observed.generation {
+                Some(earlier) => {
+                    format!("{lost}. The earlier isolation by command {earlier} is in force again")
+                }
+                None => lost,
+            };
+            outcome(false, message, observed)
+        }
         Err(error) => {
             let observed = kernel.observe(now());
             let message = match observed.state {

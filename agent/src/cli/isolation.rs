@@ -19,7 +19,8 @@ use super::Places;
 use crate::{
     clock,
     config::Config,
-    identity::{self, Grant},
+    executor::Enrolled,
+    identity,
     isolation::{Applied, Ended, EndedBy, Kernel, Terms, Watch},
     state_dir::StateDir,
     transport::ServerAddress,
@@ -76,7 +77,14 @@ pub(super) struct ReleaseArgs {
 }
 
 pub(super) fn isolation(places: &Places, action: Action) -> anyhow::Result<()> {
-    let config = places.load_or_default()?;
+    let config = match places.load_or_default() {
+        // Nobody is there to mend the file when the host starts.
+        Err(error) if matches!(action, Action::Reapply) => {
+            eprintln!("voltaxe-sentinel: {error}; going on as if it were not there");
+            places.without_file()?
+        }
+        loaded => loaded?,
+    };
     need_root()?;
     match action {
         Action::Status { json } => status(&config, json),
@@ -131,7 +139,10 @@ fn status(config: &Config, json: bool) -> anyhow::Result<()> {
     let rules = kernel.applied().and_then(|applied| applied.rules.as_ref());
     let status = Status {
         servers: rules.into_iter().flat_map(|rules| &rules.servers).map(ToString::to_string).collect(),
-        last_ended: kernel.applied().and_then(|applied| applied.ended),
+        last_ended: kernel
+            .applied()
+            .filter(|applied| applied.rules.is_none())
+            .and_then(|applied| applied.ended),
         agent_running: StateDir::look_at(&config.state_dir).is_locked(),
         isolation,
     };
@@ -224,7 +235,7 @@ fn print_preview(preview: &IsolationPreviewOutcome) {
 
 fn release(config: &Config, arguments: &ReleaseArgs) -> anyhow::Result<()> {
     let ticket: ReleaseTicket = read_ticket(arguments)?.parse()?;
-    let grant = identity::read_grant(&StateDir::look_at(&config.state_dir))?.context(
+    let enrolled = enrolled(config)?.context(
         "this host is not enrolled, so no ticket can be checked; as root you can still run: \
                   voltaxe-sentinel isolation assert-released --restore",
     )?;
@@ -234,16 +245,16 @@ fn release(config: &Config, arguments: &ReleaseArgs) -> anyhow::Result<()> {
         println!("This host is not isolated; nothing to release.");
         return Ok(());
     }
-    let server_key = PublicKey::from_base64(&grant.server_key).context("identity.json is damaged")?;
+    let server_key = PublicKey::from_base64(&enrolled.server_key).context("the enrolment is damaged")?;
     let generation = generations
         .iter()
-        .find(|generation| ticket.is_for(&claims(&grant, **generation), &server_key))
+        .find(|generation| ticket.is_for(&claims(&enrolled, **generation), &server_key))
         .with_context(|| {
             let by = generations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
             format!(
                 "the ticket is not for this isolation, and nothing was changed. This host is {} ({}, epoch {}), isolated by \
                  command {by}; get the ticket for exactly that: {WHERE_TICKETS_ARE}",
-                grant.hostname, grant.endpoint_id, grant.epoch.0
+                enrolled.hostname, enrolled.endpoint_id, enrolled.epoch.0
             )
         })?;
     kernel.release(EndedBy::Ticket, clock::wall()).context("the host is still isolated")?;
@@ -256,14 +267,30 @@ fn release(config: &Config, arguments: &ReleaseArgs) -> anyhow::Result<()> {
 /// In the kernel and in the state file; usually the same.
 fn generations(kernel: &mut Kernel) -> anyhow::Result<Vec<CommandId>> {
     let in_kernel = kernel.generation_in_force()?;
-    let in_state = kernel.applied().and_then(|applied| Some(applied.rules.as_ref()?.generation));
+    let rules = kernel.applied().and_then(|applied| applied.rules.as_ref());
+    let earlier = rules.and_then(|rules| rules.earlier.as_deref());
+    let in_state = rules.into_iter().chain(earlier).map(|rules| rules.generation);
     let mut all: Vec<CommandId> = in_kernel.into_iter().chain(in_state).collect();
     all.dedup();
     Ok(all)
 }
 
-fn claims(grant: &Grant, generation: CommandId) -> ReleaseClaims {
-    ReleaseClaims { endpoint_id: grant.endpoint_id.clone(), epoch: grant.epoch, generation }
+/// As the executor has it: what the network process keeps may have been tampered with, and must not stand in a release's way.
+fn enrolled(config: &Config) -> anyhow::Result<Option<Enrolled>> {
+    if config.executor_socket.is_some() {
+        match Enrolled::read(&state_of(config)) {
+            Ok(Some(enrolled)) => return Ok(Some(enrolled)),
+            Ok(None) => {}
+            Err(error) => {
+                eprintln!("voltaxe-sentinel: executor.json cannot be read ({error}); it is not used")
+            }
+        }
+    }
+    Ok(identity::read_grant(&StateDir::look_at(&config.state_dir))?.as_ref().map(Enrolled::from))
+}
+
+fn claims(enrolled: &Enrolled, generation: CommandId) -> ReleaseClaims {
+    ReleaseClaims { endpoint_id: enrolled.endpoint_id.clone(), epoch: enrolled.epoch, generation }
 }
 
 fn read_ticket(arguments: &ReleaseArgs) -> anyhow::Result<String> {
@@ -306,6 +333,14 @@ fn finish(config: &Config, kernel: &mut Kernel) -> anyhow::Result<()> {
 }
 
 fn reapply(config: &Config) -> anyhow::Result<()> {
+    let state = state_of(config);
+    Applied::read(&state).with_context(|| {
+        format!(
+            "isolation.json in {} cannot be read, so it is not known whether this host is to be isolated; look at it on the \
+             console and isolate it again if it is",
+            state.root().display()
+        )
+    })?;
     let mut kernel = kernel(config)?;
     match kernel.watch(clock::wall()) {
         Watch::Unchanged => println!("Nothing to do."),
@@ -316,6 +351,11 @@ fn reapply(config: &Config) -> anyhow::Result<()> {
         Watch::Extended { devices } => println!("The isolation covers new devices: {}", devices.join(", ")),
         Watch::Lifted { generation, by } | Watch::ReleasedElsewhere { generation, by } => {
             println!("The isolation by command {generation} ended {by}.");
+        }
+        Watch::FellBack { generation, to } => {
+            println!(
+                "The isolation by command {to} is in force again; that by command {generation} was not confirmed."
+            );
         }
         Watch::NotPutBack(drift) => bail!("this host is to be isolated and is not: {}", drift.found),
     }

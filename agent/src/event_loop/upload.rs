@@ -60,8 +60,9 @@ async fn run(mut uploads: Uploads, directory: std::path::PathBuf, wake: Arc<Noti
 }
 
 impl Uploads {
-    /// Whether nothing is left to be tried.
+    /// Whether nothing is left to be tried. One that does not get through does not keep back those after it.
     async fn send_all(&mut self, directory: &Path) -> bool {
+        let mut is_done = true;
         for bundle in pending(directory).await {
             let id = bundle.claims.command_id;
             if self.settled.contains(&id) {
@@ -78,7 +79,7 @@ impl Uploads {
                 }
                 Upload::Later { reason } => {
                     tracing::info!(command_id = id.0, "The evidence is uploaded later: {reason}");
-                    return false;
+                    is_done = false;
                 }
                 Upload::GiveUp { reason } => {
                     tracing::error!(
@@ -90,7 +91,7 @@ impl Uploads {
                 }
             }
         }
-        true
+        is_done
     }
 }
 

@@ -315,6 +315,10 @@ fn share(evidence: &Path, id: CommandId, group: u32) -> io::Result<()> {
     };
     let bundle = evidence.join(id.to_string());
     open(evidence, 0o750)?;
+    if !bundle.exists() {
+        // Nothing came of it.
+        return Ok(());
+    }
     open(&bundle, 0o750)?;
     fs::read_dir(&bundle)?.try_for_each(|entry| open(&entry?.path(), 0o640))
 }

@@ -20,6 +20,8 @@ const MAX_OUTCOMES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Memory {
     state: StateDir,
+    /// Why the file cannot be read: then replays would pass, and nothing is begun.
+    unreadable: Option<String>,
     begun: BTreeMap<CommandId, Begun>,
     outcomes: VecDeque<(CommandId, ActionOutcome)>,
 }
@@ -32,12 +34,16 @@ struct Begun {
 }
 
 impl Memory {
-    /// # Errors
-    /// When the file is there and cannot be read: replays would pass.
-    pub(super) fn read(state: StateDir) -> std::io::Result<Self> {
-        let begun =
-            state.read_json::<Vec<(CommandId, Begun)>>(FILE)?.unwrap_or_default().into_iter().collect();
-        Ok(Self { state, begun, outcomes: VecDeque::new() })
+    /// The isolation does not need it: a host must not stay cut off for a damaged file.
+    pub(super) fn read(state: StateDir) -> Self {
+        let (begun, unreadable) = match state.read_json::<Vec<(CommandId, Begun)>>(FILE) {
+            Ok(begun) => (begun.unwrap_or_default().into_iter().collect(), None),
+            Err(error) => {
+                tracing::error!(%error, "{FILE} cannot be read; only the isolation is worked on until it is mended or deleted");
+                (BTreeMap::new(), Some(error.to_string()))
+            }
+        };
+        Self { state, unreadable, begun, outcomes: VecDeque::new() }
     }
 
     pub(super) fn outcome(&self, id: CommandId) -> Option<ActionOutcome> {
@@ -62,6 +68,15 @@ impl Memory {
     ) -> Result<(), Refusal> {
         if matches!(order.action, Command::ListProcesses(_)) {
             return acceptable;
+        }
+        if let Some(why) = &self.unreadable {
+            return Err(Refusal {
+                word: "no-memory",
+                message: format!(
+                    "Nothing was done: the executor's memory of commands cannot be read ({why}), so a repeated one would pass. Mend \
+                     or delete {FILE} in its state directory, then restart it."
+                ),
+            });
         }
         let times = self.begun.get(&order.id).map_or(0, |begun| begun.times);
         if times == 0 {

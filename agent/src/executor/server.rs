@@ -49,10 +49,6 @@ pub enum ServerError {
         "the socket {path} cannot be given to group {gid}; let its directory belong to that group, with the set-group-id bit"
     )]
     Group { path: PathBuf, gid: u32, source: io::Error },
-    #[error(
-        "the executor's memory of commands cannot be read; it is kept against replays, so mend or delete executor-memory.json"
-    )]
-    Memory(#[source] io::Error),
     #[error("the system gives no threads or signals")]
     System(#[source] io::Error),
 }
@@ -91,7 +87,7 @@ pub async fn serve(
 ) -> Result<Ended, ServerError> {
     let (state, trust) = (setup.state.clone(), setup.trust.clone());
     let listener = listen(server)?;
-    let memory = Memory::read(setup.state.clone()).map_err(ServerError::Memory)?;
+    let memory = Memory::read(setup.state.clone());
     let (dones, mut done) = mpsc::unbounded_channel();
     let sink = Arc::new(move |done| {
         let _ = dones.send(done);

@@ -208,7 +208,7 @@ impl Warden {
         let Some(Question { probation, .. }) = self.question.take() else { return };
         match probation {
             Some(Probation { id, servers, notice }) => {
-                let servers = union(&[&servers, &addresses]);
+                let servers = union(&[&addresses, &servers]);
                 let outcome = action::network_isolate::confirm(&mut self.kernel, id, &servers, clock::wall);
                 let is_isolated = outcome.success;
                 self.end(id, outcome);
@@ -289,6 +289,10 @@ impl Warden {
                     "The kernel has lifted the isolation: it ended {by}"
                 );
             }
+            Watch::FellBack { generation, to } => tracing::warn!(
+                generation = to.0,
+                "Nobody confirmed the rules of command {generation}; the earlier isolation is in force again"
+            ),
             Watch::ReleasedElsewhere { generation, by } => {
                 tracing::warn!(generation = generation.0, "The isolation ended {by}");
             }

@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2, readlinkat, statat},
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat, openat2, readlinkat, statat},
     io::Errno,
 };
 use serde::Serialize;
@@ -211,10 +211,25 @@ fn hold(mounts: &Mounts, path: &Path, flags: OFlags) -> Result<OwnedFd, FileErro
 fn open_without_links(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS) {
-        // Linux before 5.6.
-        Err(Errno::NOSYS) => open(path, flags, Mode::empty()),
+        // Linux before 5.6, or a service manager whose filter of system calls is older than this one.
+        Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(path, flags),
         opened => opened,
     }
+}
+
+/// Each directory by itself, so that a link in the place of one is noticed.
+fn open_step_by_step(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut steps = parts(path).peekable();
+    if steps.peek().is_none() {
+        return open("/", flags, Mode::empty());
+    }
+    let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut held = open("/", step, Mode::empty())?;
+    while let Some(name) = steps.next() {
+        let is_last = steps.peek().is_none();
+        held = openat(&held, name, if is_last { flags } else { step }, Mode::empty())?;
+    }
+    Ok(held)
 }
 
 /// Through our own descriptor, so that it is the very file that was looked at.
@@ -255,6 +270,24 @@ mod tests {
         assert!(error("loop/x").contains("symbolic links"), "{}", error("loop/x"));
         assert_eq!(look(&mounts, &path("link")).unwrap().target.unwrap(), "/etc/passwd");
         assert!(open_regular(&mounts, Path::new("/dev/null")).unwrap_err().to_string().contains("device"));
+    }
+
+    #[test]
+    fn without_openat2_links_on_the_way_are_noticed_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        fs::create_dir(root.join("real")).unwrap();
+        fs::write(root.join("real/file"), "content").unwrap();
+        symlink("real", root.join("by-link")).unwrap();
+        symlink("file", root.join("real/link")).unwrap();
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let kind_of =
+            |path: &str| open_step_by_step(&root.join(path), flags).map(|held| kind(&fstat(held).unwrap()));
+        assert_eq!(kind_of("real/file"), Ok("file"));
+        assert_eq!(kind_of("real/link"), Ok("symbolic link"));
+        assert_eq!(kind_of("by-link/file"), Err(Errno::NOTDIR));
+        assert_eq!(kind_of("real/missing"), Err(Errno::NOENT));
+        assert!(open_step_by_step(Path::new("/"), flags).is_ok());
     }
 
     #[test]

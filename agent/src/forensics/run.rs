@@ -48,6 +48,9 @@ pub(super) fn run(
         // Refused where somebody else has set a limit; then it runs at the priority that it has.
         let _ = rustix::process::setpriority_process(None, NICE);
     }
+    if let Err(error) = spool.tidy(job.id, now()) {
+        tracing::warn!(%error, "what earlier collections left cannot be deleted");
+    }
     let collected = collect(host, job, &spool, progress, cancelled, now);
     collected.unwrap_or_else(|why| {
         spool.abandon(job.id);

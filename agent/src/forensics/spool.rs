@@ -86,6 +86,18 @@ impl Spool {
         sync_directory(&self.0)
     }
 
+    /// What nobody needs any more, when `own` is about to be collected: parts of other collections, since one runs at a time and
+    /// one that was cut off is begun anew, and what was removed long ago.
+    pub(super) fn tidy(&self, own: CommandId, now: DateTime<Utc>) -> io::Result<()> {
+        for id in self.ids() {
+            let directory = self.directory(id);
+            if id != own && !directory.join(FINISHED_FILE).try_exists().unwrap_or(true) {
+                fs::remove_dir_all(&directory)?;
+            }
+        }
+        self.forget_old(now)
+    }
+
     /// A collection that came to its end, whether its bundle is still here or not. Takes the last step of one that was
     /// killed before it.
     pub(super) fn finished(&self, id: CommandId) -> Option<Finished> {
@@ -157,5 +169,57 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use voltaxe_protocol::{EndpointId, Epoch, Keypair};
+
+    use super::*;
+
+    fn finish(spool: &Spool, id: i64, finished_at: DateTime<Utc>) {
+        let part = spool.begin(CommandId(id)).unwrap();
+        fs::write(part, "bundle").unwrap();
+        let claims = EvidenceClaims {
+            command_id: CommandId(id),
+            endpoint_id: EndpointId::of_key(&Keypair::from_seed(&[1; 32]).public()),
+            epoch: Epoch(1),
+            sha256: String::new(),
+            size_bytes: 6,
+            manifest_sha256: String::new(),
+            finished_at,
+        };
+        let outcome = CollectionOutcome {
+            timestamp: finished_at,
+            sha256: None,
+            size_bytes: 6,
+            files: 0,
+            errors: Vec::new(),
+            partial: None,
+        };
+        spool.finish(&Finished { claims, outcome, message: String::new() }).unwrap();
+    }
+
+    #[test]
+    fn leftovers_go_and_what_waits_for_its_upload_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path()).unwrap();
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(100);
+        let old = now - TimeDelta::days(40);
+        for (id, finished_at) in [(1, old), (2, old), (3, now)] {
+            finish(&spool, id, finished_at);
+        }
+        spool.remove(CommandId(2)).unwrap();
+        spool.remove(CommandId(3)).unwrap();
+        for id in [4, 5] {
+            fs::write(spool.begin(CommandId(id)).unwrap(), "cut off").unwrap();
+        }
+        spool.tidy(CommandId(5), now).unwrap();
+        let mut left = spool.ids();
+        left.sort_unstable();
+        assert_eq!(left, [1, 3, 5].map(CommandId));
+        let pending: Vec<CommandId> = spool.pending().iter().map(|bundle| bundle.claims.command_id).collect();
+        assert_eq!(pending, [CommandId(1)]);
     }
 }

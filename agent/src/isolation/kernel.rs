@@ -74,6 +74,8 @@ pub struct Kernel {
     state: StateDir,
     applied: Option<Applied>,
     is_saved: bool,
+    /// The last write of the state file failed.
+    is_unwritable: bool,
     /// Of the direct channel, while it is on.
     direct_port: Option<u16>,
     host: HostFiles,
@@ -98,7 +100,15 @@ impl From<ApplyError> for IsolationError {
 impl Kernel {
     #[must_use]
     pub fn new(state: StateDir, applied: Option<Applied>) -> Self {
-        Self { sockets: None, state, applied, is_saved: true, direct_port: None, host: HostFiles::default() }
+        Self {
+            sockets: None,
+            state,
+            applied,
+            is_saved: true,
+            is_unwritable: false,
+            direct_port: None,
+            host: HostFiles::default(),
+        }
     }
 
     /// The server may still open connections to this port when the host is isolated.
@@ -168,7 +178,7 @@ impl Kernel {
     }
 
     /// Replaces whatever is there by the rules for `generation`, in one transaction. They are provisional: the kernel
-    /// lifts them after [`CONTACT_WITHIN`] unless contact is confirmed.
+    /// lifts them after [`CONTACT_WITHIN`] unless contact is confirmed. Then confirmed rules that they replaced come back.
     pub fn isolate(
         &mut self,
         generation: CommandId,
@@ -181,6 +191,7 @@ impl Kernel {
             return Err(IsolationError::Ended { generation, by: ended.by });
         }
         let mut rules = self.rules(generation, servers, terms, now)?;
+        rules.earlier = self.rules_in_force().and_then(AppliedRules::confirmed).map(Box::new);
         let (found, devices) = self.put(&mut rules, now)?;
         self.remember(generation, Some(rules), now);
         Ok(self.judge(&found, &devices, now))
@@ -212,19 +223,19 @@ impl Kernel {
             return Ok(observed);
         }
         let newest = self.newest(generation);
-        self.replace(newest, AppliedRules { servers: wanted, contact_by: None, ..rules }, now)
+        self.replace(newest, AppliedRules { servers: wanted, contact_by: None, earlier: None, ..rules }, now)
     }
 
-    /// Takes an isolation away again, because the server was not reached through it.
+    /// Takes an isolation away again, because the server was not reached through it. A host that had been isolated for good
+    /// is isolated by the earlier rules again.
     pub fn roll_back(
         &mut self,
         generation: CommandId,
         now: DateTime<Utc>,
     ) -> Result<IsolationObservation, IsolationError> {
         let _lock = self.begin();
-        self.in_force(generation)?;
-        let newest = self.newest(generation);
-        self.end(newest, EndedBy::RolledBack, now)
+        let rules = self.in_force(generation)?.clone();
+        self.take_back(rules, EndedBy::RolledBack, now)
     }
 
     /// Puts other terms in force, in one transaction. `generation` is the change's own; the isolation keeps the one of
@@ -245,7 +256,12 @@ impl Kernel {
         let rules = self.rules(before.generation, servers, terms, now)?;
         self.replace(
             generation,
-            AppliedRules { contact_by: before.contact_by, drift: before.drift, ..rules },
+            AppliedRules {
+                contact_by: before.contact_by,
+                earlier: before.earlier,
+                drift: before.drift,
+                ..rules
+            },
             now,
         )
     }

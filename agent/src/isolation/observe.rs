@@ -26,6 +26,8 @@ use super::{
     transaction::in_table,
 };
 
+const MOST_DETAIL_BYTES: usize = 4096;
+
 /// One chain as the kernel shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Chain {
@@ -225,8 +227,23 @@ pub(super) fn observation(
     details: &[String],
     observed_at: DateTime<Utc>,
 ) -> IsolationObservation {
-    let detail = (!details.is_empty()).then(|| details.join("; "));
+    let detail = (!details.is_empty()).then(|| joined(details));
     IsolationObservation { state, generation, observed_at, detail, ..IsolationObservation::default() }
+}
+
+/// What is wrong, in one line. Whoever changes the rules decides how much that is, so only the first of it is told: an
+/// observation has to fit into frames.
+pub(super) fn joined(details: &[String]) -> String {
+    let mut text = String::new();
+    for (index, detail) in details.iter().enumerate() {
+        if text.len() + detail.len() > MOST_DETAIL_BYTES {
+            text.push_str(&format!("{}{} more", if index > 0 { "; " } else { "" }, details.len() - index));
+            break;
+        }
+        text.push_str(if index > 0 { "; " } else { "" });
+        text.push_str(detail);
+    }
+    text
 }
 
 fn difference(found: Option<&Chain>, planned: &rule::Chain, rules: usize) -> Option<String> {
@@ -300,4 +317,19 @@ fn is_ours(attributes: &[u8]) -> bool {
 /// Behind the `nfgenmsg`.
 pub(super) fn attributes_of(body: &[u8]) -> &[u8] {
     body.get(4..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_changes_is_told_in_a_few_words() {
+        assert_eq!(joined(&["a".to_owned(), "b".to_owned()]), "a; b");
+        let flood: Vec<String> =
+            (0..100_000).map(|key| format!("a timer {key} was added to the table inet")).collect();
+        let told = joined(&flood);
+        assert!(told.len() < MOST_DETAIL_BYTES + 100 && told.starts_with(&flood[0]), "{}", told.len());
+        assert!(told.ends_with(" more"), "{told}");
+    }
 }

@@ -142,6 +142,15 @@ mod tests {
     }
 
     #[test]
+    fn a_server_behind_a_forwarder_on_this_host_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let found = Found { links: Vec::new(), ways: vec![("127.0.0.1:3128".parse().unwrap(), Some(1))] };
+        let warnings = warnings(&HostFiles::under(root.path()), &found);
+        assert_eq!(kinds(&warnings), [PreflightKind::Proxy]);
+        assert!(warnings[0].message.contains("127.0.0.1:3128"), "{}", warnings[0].message);
+    }
+
+    #[test]
     fn connections_are_kept_by_server_exception_and_resolver() {
         let exception = |direction, port| Exception {
             network: "10.1.0.0/16".parse().unwrap(),

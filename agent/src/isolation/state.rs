@@ -71,6 +71,9 @@ pub struct AppliedRules {
     /// The rules are provisional: the kernel lifts them at this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_by: Option<DateTime<Utc>>,
+    /// Of provisional rules: the confirmed ones that they replaced, which come back when no contact is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Box<Self>>,
     /// The boot in which they were put in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
@@ -117,6 +120,14 @@ impl Applied {
 }
 
 impl AppliedRules {
+    /// The rules themselves if they were confirmed, or else those that they replaced and that were.
+    pub(super) fn confirmed(&self) -> Option<Self> {
+        match self.contact_by {
+            None => Some(Self { earlier: None, ..self.clone() }),
+            Some(_) => self.earlier.as_deref().cloned(),
+        }
+    }
+
     /// When the kernel lifts the rules.
     pub(super) fn deadline(&self) -> Option<DateTime<Utc>> {
         self.contact_by.into_iter().chain(self.terms.auto_restore_at).min()

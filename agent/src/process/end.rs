@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use voltaxe_protocol::{KillProcess, ProcessVerdict};
 
 use super::{
-    group::{Finding, Group, Seek},
+    group::{Finding, Group, Member, Seek},
     host::HostError,
     protection::Protection,
     report::{self, Done},
@@ -50,7 +50,10 @@ pub fn kill(order: &KillProcess, now: impl Fn() -> DateTime<Utc>, cancelled: &At
     let grace = Duration::from_secs(order.grace_seconds.into());
     match group.end(grace) {
         Ok(()) => report::outcome(group, Done::Ended, now()),
-        Err(error) => report::interrupted(group, &error, now()),
+        Err(error) => {
+            group.let_go();
+            report::interrupted(group, &error, now())
+        }
     }
 }
 
@@ -194,14 +197,94 @@ impl Group<'_> {
     fn settle_survivors(&mut self) {
         for index in self.open_members() {
             let member = &mut self.members[index];
-            let Some(held) = member.hold() else { continue };
-            member.process.state = held.stat.state;
-            let detail = if held.stat.state == 'D' {
-                "in uninterruptible sleep: it ends when the kernel is done with what it waits for"
-            } else {
-                "SIGKILL was sent, and it has not ended within 5 s"
-            };
-            member.settle(ProcessVerdict::Survived, Some(detail));
+            if let Some(held) = member.hold() {
+                member.settle_survivor(held.stat.state);
+            }
         }
+    }
+
+    /// Nothing more comes of it: whom we stopped goes on.
+    fn let_go(&mut self) {
+        for index in self.open_members() {
+            let member = &mut self.members[index];
+            if std::mem::take(&mut member.is_stopped_by_us) {
+                member.signal(Signal::CONT);
+            }
+        }
+    }
+}
+
+impl Member {
+    fn settle_survivor(&mut self, state: char) {
+        self.process.state = state;
+        let detail = if state == 'D' {
+            "in uninterruptible sleep: it ends when the kernel is done with what it waits for"
+        } else {
+            "SIGKILL was sent, and it has not ended within 5 s"
+        };
+        self.settle(ProcessVerdict::Survived, Some(detail));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        process::{Child, Command},
+        sync::atomic::AtomicBool,
+    };
+
+    use voltaxe_protocol::{ProcessId, ProcessTarget};
+
+    use super::*;
+    use crate::{clock, process::host::ProcDir};
+
+    fn sleeper() -> (Child, ProcessTarget) {
+        let child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned();
+        let start_ticks = ProcDir::open(child.id()).unwrap().stat().unwrap().starttime;
+        let id = ProcessId { pid: child.id(), start_ticks, boot_id };
+        (child, ProcessTarget::Processes(vec![id]))
+    }
+
+    fn group<'a>(target: &ProcessTarget, cancelled: &'a AtomicBool) -> Group<'a> {
+        Group::new(target, false, Protection::important(false), cancelled).unwrap()
+    }
+
+    /// A double of what no test can make: it was never sent SIGKILL, and its state is made up.
+    #[test]
+    fn who_waits_in_the_kernel_and_outlives_sigkill_is_reported() {
+        let (mut child, target) = sleeper();
+        let cancelled = AtomicBool::new(false);
+        let mut group = group(&target, &cancelled);
+        group.gather(Seek::Target, Finding::Look).unwrap();
+        group.members[0].sent = Some(Signal::KILL);
+        group.members[0].settle_survivor('D');
+        let outcome = report::outcome(group, Done::Ended, clock::wall());
+        let told = format!("0 processes ended; 1 still there (pid {})", child.id());
+        assert_eq!((outcome.success, outcome.message), (false, told));
+        let data = outcome.data.unwrap();
+        let effect = &data["processes"][0];
+        assert!(effect["verdict"] == "survived" && effect["process"]["state"] == "D", "{effect}");
+        assert!(effect["detail"].as_str().unwrap().contains("uninterruptible"), "{effect}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn an_order_that_breaks_off_leaves_nobody_stopped() {
+        let (mut child, target) = sleeper();
+        let cancelled = AtomicBool::new(false);
+        let mut group = group(&target, &cancelled);
+        group.gather(Seek::Target, Finding::Stop).unwrap();
+        let process = ProcDir::open(child.id()).unwrap();
+        assert!(process.is_stopped().unwrap());
+        group.let_go();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while process.is_stopped().unwrap() {
+            assert!(Instant::now() < deadline, "it is still stopped");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

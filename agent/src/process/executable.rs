@@ -16,8 +16,8 @@ use super::host::ProcDir;
 pub(super) const LARGEST_HASHED_BYTES: u64 = 512 * 1024 * 1024;
 const DELETED: &str = " (deleted)";
 /// Reading from one that an isolation cut off would hang.
-const NETWORK_FILE_SYSTEMS: [&str; 11] =
-    ["nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs"];
+const NETWORK_FILE_SYSTEMS: [&str; 10] =
+    ["nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"];
 
 /// One file, whatever it is called.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -135,7 +135,7 @@ impl Digests {
         let count = |why| self.known.values().filter(|digest| **digest == Err(why)).count();
         let told = [
             (count(NotHashed::TooLarge), "larger than 512 MiB"),
-            (count(NotHashed::OnNetwork), "on a network file system"),
+            (count(NotHashed::OnNetwork), "on a file system that may not answer"),
             (count(NotHashed::Unreadable), "not readable"),
         ];
         let told: Vec<_> = told
@@ -170,10 +170,29 @@ fn digest(executable: &Executable, cancelled: &AtomicBool) -> Result<[u8; 32], N
 fn is_on_network(process: &ProcDir, (major, minor): (u32, u32)) -> bool {
     let device = format!("{major}:{minor}");
     let mounts = process.mounts();
-    let mounts = String::from_utf8_lossy(&mounts);
+    is_remote(&String::from_utf8_lossy(&mounts), &device)
+}
+
+/// A file system that a program makes up (FUSE) is one of the network: nobody knows when the program answers.
+fn is_remote(mounts: &str, device: &str) -> bool {
     mounts.lines().any(|line| {
         let kind = line.split_once(" - ").and_then(|(_, rest)| rest.split(' ').next());
-        line.split(' ').nth(2) == Some(&device)
-            && kind.is_some_and(|kind| NETWORK_FILE_SYSTEMS.contains(&kind))
+        line.split(' ').nth(2) == Some(device)
+            && kind.is_some_and(|kind| {
+                NETWORK_FILE_SYSTEMS.contains(&kind) || kind == "fuse" || kind.starts_with("fuse.")
+            })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_remote;
+
+    #[test]
+    fn what_may_not_answer_is_not_read() {
+        let mounts = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:40 / /mnt rw shared:1 - fuse.evil evil rw\n\
+                      24 22 0:41 / /nfs rw - nfs4 nas:/ rw\n25 22 0:42 / /own rw - fuse own rw\n";
+        let found = ["8:1", "0:40", "0:41", "0:42", "0:43"].map(|device| is_remote(mounts, device));
+        assert_eq!(found, [false, true, true, true, false]);
+    }
 }

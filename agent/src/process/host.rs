@@ -82,7 +82,8 @@ impl Host {
             name: stat.comm.clone(),
             is_deleted: executable.as_ref().is_some_and(|executable| executable.is_deleted),
             exe: executable.map(|executable| cut(&executable.path, MOST_PATH_BYTES)),
-            cmdline: directory.cmdline(),
+            // It is read from the process's memory, which may wait as long as a process does that waits for a disk.
+            cmdline: if stat.state == 'D' { String::new() } else { directory.cmdline() },
             user,
             state: stat.state,
             rss_kib: stat.rss.saturating_mul(page_size() as u64) / 1024,

@@ -44,7 +44,11 @@ pub async fn upload(
 ) -> Upload {
     let file = match File::open(&bundle.path) {
         Ok(file) => Arc::new(file),
-        Err(error) => return give_up(format!("the bundle cannot be read on this host: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return give_up("the bundle is not on this host any more".to_owned());
+        }
+        // The executor may be about to share it.
+        Err(error) => return later(format!("the bundle cannot be read on this host: {error}")),
     };
     let mut sender =
         Sender { http, identity, bundle, file, piece_bytes: LARGEST_EVIDENCE_CHUNK_BYTES, mismatches: 0 };

@@ -155,3 +155,24 @@ fn wherever_a_crash_falls_the_watch_ends_in_the_state_that_was_ordered() {
     assert!(matches!(bare.watch(), Watch::PutBack(_)));
     assert!(bare.is_cut_off());
 }
+
+#[test]
+fn a_state_file_that_cannot_be_written_is_told_and_stands_in_nobody_s_way() {
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    world.within("host", || {
+        let state = StateDir::open(&directory.path().join("state")).unwrap();
+        let mut kernel = Kernel::new(state, None);
+        kernel.isolate(CommandId(1), &servers(), &Terms::default(), wall()).unwrap();
+        kernel.confirm_contact(CommandId(1), &servers(), wall()).unwrap();
+        assert_eq!(kernel.observe(wall()).detail, None);
+        std::fs::remove_dir_all(directory.path().join("state")).unwrap();
+        let dns = Terms { allow_dns: true, ..Terms::default() };
+        kernel.change(CommandId(2), &servers(), &dns, wall()).unwrap();
+        let observed = kernel.observe(wall());
+        assert_eq!(observed.state, ObservedIsolation::Isolated);
+        assert!(observed.detail.unwrap().contains("isolation.json cannot be written"));
+        assert_eq!(kernel.restore(CommandId(3), wall()).unwrap().state, ObservedIsolation::NotIsolated);
+    });
+    assert_eq!(world.ruleset(), "");
+}

@@ -1,5 +1,6 @@
 //! The executor as a process of its own: it acts on what the server signed, whatever the network process says.
 
+mod damage;
 mod intruder;
 mod notices;
 

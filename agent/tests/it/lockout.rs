@@ -93,6 +93,58 @@ fn a_rollback_is_remembered() {
     });
 }
 
+/// A second isolate that is not confirmed must not free a host that was isolated for good.
+#[test]
+fn a_second_isolate_that_fails_leaves_the_first_in_force() {
+    let world = World::new();
+    let bare = Bare::new(&world);
+    world.talk_soon("host", OUTSIDE[0]);
+    bare.isolate(1, &Terms::default());
+    let rules = world.ruleset();
+    let other =
+        Terms { allow_dns: true, auto_restore_at: Some(wall() + TimeDelta::hours(1)), ..Terms::default() };
+    bare.with(|kernel| {
+        let observed = kernel.isolate(CommandId(2), &servers(), &other, wall()).unwrap();
+        assert!(observed.is_provisional);
+        // Tried once more, as after a restart of the executor.
+        kernel.isolate(CommandId(2), &servers(), &other, wall()).unwrap();
+        let observed = kernel.roll_back(CommandId(2), wall()).unwrap();
+        assert_eq!((observed.state, observed.generation), (ObservedIsolation::Isolated, Some(CommandId(1))));
+        assert!(!observed.is_provisional && observed.auto_restore_at.is_none() && !observed.allows_dns);
+        let again = kernel.isolate(CommandId(2), &servers(), &other, wall());
+        assert!(matches!(again, Err(IsolationError::Ended { by: EndedBy::RolledBack, .. })), "{again:?}");
+    });
+    assert_eq!(world.ruleset(), rules);
+    assert_eq!(bare.watch(), Watch::Unchanged);
+    // Nobody takes it back: the kernel has lifted it, whatever the clock says, when somebody looks.
+    bare.with(|kernel| kernel.isolate(CommandId(3), &servers(), &other, wall()).unwrap());
+    world.nft("delete element inet voltaxe_isolation gate { 0 }");
+    let fell_back = Watch::FellBack { generation: CommandId(3), to: CommandId(1) };
+    assert_eq!(bare.watch(), fell_back);
+    assert_eq!(world.ruleset(), rules);
+    assert!(bare.is_cut_off());
+    // Earlier rules whose own time is over do not come back.
+    bare.with(|kernel| kernel.change(CommandId(4), &servers(), &soon(), wall()).unwrap());
+    bare.with(|kernel| {
+        kernel.isolate(CommandId(5), &servers(), &Terms::default(), wall()).unwrap();
+        let observed = kernel.roll_back(CommandId(5), wall() + TimeDelta::seconds(3)).unwrap();
+        assert_eq!(observed.state, ObservedIsolation::NotIsolated);
+    });
+    assert_eq!(world.ruleset(), "");
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_provisional_rules_last() {
+    let world = World::new();
+    let bare = Bare::new(&world);
+    bare.with(|kernel| kernel.isolate(CommandId(1), &servers(), &Terms::default(), wall()).unwrap());
+    world.nft("delete element inet voltaxe_isolation gate { 0 }");
+    let earlier = wall() - TimeDelta::hours(1);
+    let watched = bare.with(|kernel| kernel.watch(earlier));
+    assert_eq!(watched, Watch::Lifted { generation: CommandId(1), by: EndedBy::NoContact });
+    assert_eq!(world.ruleset(), "");
+}
+
 #[test]
 fn terms_change_while_isolated_and_times_end_in_the_kernel() {
     let world = World::new();
@@ -298,6 +350,23 @@ fn a_host_that_starts_anew_is_isolated_before_it_has_a_network() {
         serde_json::from_str(&said_by(&host, &["isolation", "status", "--json"])).unwrap();
     assert_eq!(status["isolation"]["state"], "isolated");
     assert_eq!(status["servers"][0], format!("{}:{PORT}", SERVER[0]));
+
+    // Not even a configuration that nobody can read keeps the host open, and a damaged state file is not taken for none.
+    world.nft("flush ruleset");
+    let (config, state) = (host.path("agent.conf"), host.path("state"));
+    let sound = std::fs::read(&config).unwrap();
+    std::fs::write(&config, "[server]\napi_ulr = http://10.77.0.1:8080\n").unwrap();
+    let reapply = ["isolation", "reapply", "--state-dir", state.to_str().unwrap()];
+    assert!(said_by(&host, &reapply).contains("in force again"));
+    assert_eq!(world.ruleset(), rules);
+    std::fs::write(&config, sound).unwrap();
+    let sound = std::fs::read(host.path("state/isolation.json")).unwrap();
+    std::fs::write(host.path("state/isolation.json"), "{").unwrap();
+    let damaged = host.command(&["isolation", "reapply"]).output().unwrap();
+    let said = String::from_utf8_lossy(&damaged.stderr).into_owned();
+    assert!(!damaged.status.success() && said.contains("isolation.json"), "{said}");
+    std::fs::write(host.path("state/isolation.json"), sound).unwrap();
+
     assert!(said_by(&host, &["isolation", "assert-released", "--restore"]).contains("Released"));
     assert_eq!(world.ruleset(), "");
 }
@@ -316,7 +385,7 @@ fn a_preview_changes_nothing() {
     assert_eq!(world.ruleset(), "");
 }
 
-fn release(host: &Host<'_>, ticket: &str) -> Output {
+pub(crate) fn release(host: &Host<'_>, ticket: &str) -> Output {
     let mut child = host
         .command(&["isolation", "release", "--ticket", "-"])
         .stdin(Stdio::piped())

@@ -51,6 +51,7 @@ fn every_way_of_losing_the_server_ends_controlled_or_released() {
         ("server address changed, signed before", End::Controlled, moved_as_signed),
         ("timer over with the agent dead", End::Released, timer_with_the_agent_dead),
         ("server down for the whole probation", End::Released, server_down),
+        ("other terms while isolated, not confirmed", End::Controlled, second_isolate_not_confirmed),
     ];
     if chaos::is_full() {
         trials.push(("server address changed, found by DNS", End::Controlled, moved_and_searched));
@@ -219,6 +220,28 @@ fn server_down() {
     trial.is_released();
     trial.gateway.up();
     trial.is_rolled_back();
+}
+
+/// The isolation that was confirmed is in force again.
+fn second_isolate_not_confirmed() {
+    let world = World::new();
+    let mut trial = Trial::enrolled(&world);
+    trial.start();
+    trial.gateway.push(&trial.gateway.order(1, isolate()));
+    assert!(trial.gateway.result_of(1).success);
+    let rules = world.ruleset();
+    trial.gateway.state().answers_probes = Answers::NotFound;
+    let other = NetworkIsolate { auto_restore_after_seconds: Some(3600), ..NetworkIsolate::default() };
+    trial.gateway.push(&trial.gateway.order(2, Command::NetworkIsolate(other)));
+    let result = within(AFTER_PROBATION, "the second isolate has a result", || {
+        let state = trial.gateway.state();
+        state.results.iter().map(|(result, _)| result).find(|result| result.command_id.0 == 2).cloned()
+    });
+    let message = result.message;
+    assert!(!result.success && message.contains("isolation by command 1 is in force again"), "{message}");
+    assert_eq!(world.ruleset(), rules);
+    trial.gateway.state().answers_probes = Answers::Signed;
+    trial.is_controlled(3);
 }
 
 impl<'a> Trial<'a> {

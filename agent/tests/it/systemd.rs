@@ -116,8 +116,11 @@ fn the_units_end_processes_of_others_and_collect_evidence() {
 
     let limits = EvidenceLimits { max_seconds: 120, ..EvidenceLimits::default() };
     let collect = CollectForensics { profile: ForensicsProfile::Quick, limits };
+    let executor = machine.wait_active(EXECUTOR_UNIT).pid().to_owned();
+    let mut nice = None;
     gateway.push(&gateway.order(13, Command::CollectForensics(collect)));
     let result = within(Duration::from_secs(120), "the collection has ended", || {
+        nice = nice.max(machine.nice_of_thread(&executor, "collect"));
         let state = gateway.state();
         state
             .results
@@ -127,6 +130,7 @@ fn the_units_end_processes_of_others_and_collect_evidence() {
     assert!(result.success, "{}", result.message);
     let outcome: CollectionOutcome = serde_json::from_value(result.data.unwrap()).unwrap();
     assert!(outcome.sha256.is_some() && outcome.files > 5, "{outcome:?}");
+    assert_eq!(nice, Some(19), "the sandbox keeps the collection from lowering its priority");
     machine.shut_down();
 }
 

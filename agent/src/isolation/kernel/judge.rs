@@ -29,7 +29,7 @@ impl Kernel {
         let generation = found.generation();
         let rules = self.rules_in_force().filter(|rules| Some(rules.generation) == generation);
         if found.is_lifted(rules.map_or_else(|| found.seems_to_lift(), |rules| rules.deadline().is_some()))
-            && rules.is_none_or(|rules| is_over(rules, now))
+            && rules.is_none_or(|rules| lifts_now(rules, now))
         {
             let details =
                 ["the kernel's timer has lifted the isolation; what is left of the rules accepts everything"
@@ -54,6 +54,13 @@ impl Kernel {
         let differences = differences(rules, found, existing_devices, now);
         let observed = if differences.is_empty() {
             let mut details = rules.not_covered.clone();
+            if self.is_unwritable && rules.contact_by.is_none() {
+                details.push(
+                    "isolation.json cannot be written, so a restart of the host would end the isolation: free space on \
+                     its disk, or make it writable"
+                        .to_owned(),
+                );
+            }
             details.extend(new_devices(rules, found, existing_devices).map(|device| {
                 format!("raw frames on {device} are not filtered: the device came after the isolation")
             }));
@@ -77,9 +84,11 @@ impl Kernel {
     }
 }
 
-/// Whether the rules' own time is over, or so nearly that a timer may have been quicker than the clock.
-pub(super) fn is_over(rules: &AppliedRules, now: DateTime<Utc>) -> bool {
-    rules.deadline().is_some_and(|deadline| deadline <= now + SLACK)
+/// Whether rules without their timer are over, and not tampered with. Their own time may be so nearly over that the timer was
+/// quicker than the clock. Of provisional ones the kernel's word counts alone: a clock that was set back must not hold a host
+/// that its server does not reach.
+pub(super) fn lifts_now(rules: &AppliedRules, now: DateTime<Utc>) -> bool {
+    rules.contact_by.is_some() || rules.deadline().is_some_and(|deadline| deadline <= now + SLACK)
 }
 
 /// How the kernel differs from the rules; empty when it does not.

@@ -56,10 +56,10 @@ impl Kernel {
         let Some(applied) = &mut self.applied else { return };
         applied.revision += 1;
         match applied.write(&self.state) {
-            Ok(()) => self.is_saved = true,
+            Ok(()) => (self.is_saved, self.is_unwritable) = (true, false),
             Err(error) => {
-                self.is_saved = false;
-                tracing::warn!(%error, "the isolation's state file cannot be written; the journal has it");
+                (self.is_saved, self.is_unwritable) = (false, true);
+                tracing::warn!(%error, "the isolation's state file cannot be written: a restart of the host would not find it");
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{CONTACT_WITHIN, IsolationError, Kernel};
 use crate::isolation::{
     apply::{ApplyError, apply},
     device,
-    observe::{Fingerprint, Found, observation},
+    observe::{Fingerprint, Found, joined, observation},
     ruleset::{Plan, is_nameable, opening::Openings},
     state::{AppliedRules, Ended, EndedBy},
     terms::Terms,
@@ -53,6 +53,7 @@ impl Kernel {
             },
             terms,
             contact_by: Some(now + CONTACT_WITHIN),
+            earlier: None,
             boot_id: self.host.boot_id(),
             drift: None,
         })
@@ -87,7 +88,7 @@ impl Kernel {
         };
         let differences = found.differences_from_plan(&rules.plan(now), &devices);
         if !differences.is_empty() {
-            return Err(IsolationError::NotShown(differences.join("; ")));
+            return Err(IsolationError::NotShown(joined(&differences)));
         }
         rules.fingerprint = found.fingerprint();
         Ok((found, devices))
@@ -140,6 +141,26 @@ impl Kernel {
         }
     }
 
+    /// Provisional rules that nobody confirmed: those that they replaced come back, unless these are over as well.
+    pub(super) fn take_back(
+        &mut self,
+        rules: AppliedRules,
+        by: EndedBy,
+        now: DateTime<Utc>,
+    ) -> Result<IsolationObservation, IsolationError> {
+        let newest = self.newest(rules.generation);
+        let is_over = |rules: &AppliedRules| rules.deadline().is_some_and(|deadline| deadline <= now);
+        let Some(earlier) = rules.earlier.filter(|earlier| !is_over(earlier)) else {
+            return self.end(newest, by, now);
+        };
+        if earlier.generation != rules.generation
+            && let Some(applied) = &mut self.applied
+        {
+            applied.ended = Some(Ended { generation: rules.generation, by, at: now });
+        }
+        self.replace(newest, *earlier, now)
+    }
+
     /// The state file first: whatever happens next, nobody puts the rules back.
     pub(super) fn end(
         &mut self,
@@ -169,12 +190,12 @@ impl Kernel {
     pub(super) fn remove_tables(&mut self) -> Result<(), IsolationError> {
         let netfilter = &mut self.sockets()?.netfilter;
         let found = Found::read(netfilter)?;
-        netfilter
-            .batch(&transaction::delete(found.existing()))
-            .map_err(|error| IsolationError::NotApplied(error.to_string()))?;
-        if !Found::read(netfilter)?.is_nothing() {
-            return Err(IsolationError::NotShown("our tables are still there".to_owned()));
+        let deleted = netfilter.batch(&transaction::delete(found.existing()));
+        // Somebody else may have been quicker, which the kernel reports as an error.
+        match (Found::read(netfilter)?.is_nothing(), deleted) {
+            (true, _) => Ok(()),
+            (false, Err(error)) => Err(IsolationError::NotApplied(error.to_string())),
+            (false, Ok(())) => Err(IsolationError::NotShown("our tables are still there".to_owned())),
         }
-        Ok(())
     }
 }

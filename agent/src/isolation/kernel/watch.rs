@@ -5,10 +5,10 @@ use voltaxe_protocol::{CommandId, Drift};
 
 use super::{
     Kernel,
-    judge::{differences, is_over, new_devices},
+    judge::{differences, lifts_now, new_devices},
 };
 use crate::isolation::{
-    observe::Found,
+    observe::{Found, joined},
     state::{AppliedRules, EndedBy},
 };
 
@@ -27,6 +27,8 @@ pub enum Watch {
     Extended { devices: Vec<String> },
     /// The kernel's timer ran out, and what was left of the rules is gone.
     Lifted { generation: CommandId, by: EndedBy },
+    /// Rules that nobody confirmed are over, and the confirmed ones that they had replaced are in force again.
+    FellBack { generation: CommandId, to: CommandId },
     /// Another process released the host.
     ReleasedElsewhere { generation: CommandId, by: EndedBy },
 }
@@ -46,9 +48,15 @@ impl Kernel {
             None => self.watch_released(generation_before, &found),
             Some(rules) if self.ends_now(&rules, &found, now) => {
                 let by = if rules.contact_by.is_some() { EndedBy::NoContact } else { EndedBy::Timer };
-                let newest = self.newest(rules.generation);
-                match self.end(newest, by, now) {
-                    Ok(_) => Watch::Lifted { generation: rules.generation, by },
+                let generation = rules.generation;
+                match self.take_back(rules, by, now) {
+                    Ok(_) => match self.rules_in_force() {
+                        Some(earlier) => Watch::FellBack { generation, to: earlier.generation },
+                        None => Watch::Lifted { generation, by },
+                    },
+                    Err(error) if self.rules_in_force().is_some() => {
+                        self.not_put_back(format!("the earlier rules cannot be put back: {error}"), now)
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "the rules that their timer has lifted cannot be removed");
                         Watch::Unchanged
@@ -62,7 +70,7 @@ impl Kernel {
     /// A timer that is over, or provisional rules that did not outlive a restart of the host.
     fn ends_now(&self, rules: &AppliedRules, found: &Found, now: DateTime<Utc>) -> bool {
         let is_late = rules.deadline().is_some_and(|deadline| deadline <= now);
-        let was_lifted = found.is_lifted(rules.deadline().is_some()) && is_over(rules, now);
+        let was_lifted = found.is_lifted(rules.deadline().is_some()) && lifts_now(rules, now);
         let is_lost = rules.contact_by.is_some() && self.is_from_another_boot(rules);
         is_late || was_lifted || is_lost
     }
@@ -112,7 +120,7 @@ impl Kernel {
             let what = if different.is_empty() {
                 format!("new devices: {}", new.join(", "))
             } else {
-                different.join("; ")
+                joined(&different)
             };
             return self.not_put_back(format!("{what}; it cannot be put back: {error}"), now);
         }
@@ -122,7 +130,7 @@ impl Kernel {
             Watch::Reapplied { generation }
         } else {
             let count = rules.drift.as_ref().map_or(0, |drift| drift.count) + 1;
-            let drift = Drift { found_at: now, found: different.join("; "), put_back: true, count };
+            let drift = Drift { found_at: now, found: joined(&different), put_back: true, count };
             rules.drift = Some(drift.clone());
             Watch::PutBack(drift)
         };

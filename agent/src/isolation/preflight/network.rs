@@ -27,10 +27,17 @@ const FLAG_TAP: u32 = 0x2;
 const FIRST_WITH_EGRESS: (u32, u32) = (5, 16);
 
 pub(super) fn warnings(files: &HostFiles, found: &Found) -> Vec<PreflightWarning> {
-    [tunnel(found), containers(files, found), hypervisor(files, found), router(files), egress(files)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        tunnel(found),
+        proxy(found),
+        containers(files, found),
+        hypervisor(files, found),
+        router(files),
+        egress(files),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn tunnel(found: &Found) -> Option<PreflightWarning> {
@@ -45,6 +52,18 @@ fn tunnel(found: &Found) -> Option<PreflightWarning> {
             "The way to the server ({server}) leads through {}, a tunnel whose own packets are cut off as well: without an \
              exception for the tunnel's other end the isolation is rolled back after 30 s",
             named(link)
+        ),
+    ))
+}
+
+/// The agent uses no proxy of its own accord, whatever the environment says; but its server's address may be that of one.
+fn proxy(found: &Found) -> Option<PreflightWarning> {
+    let (server, _) = found.ways.iter().find(|(server, _)| server.ip().is_loopback())?;
+    Some(warning(
+        PreflightKind::Proxy,
+        format!(
+            "The agent reaches its server at {server}, on this host itself: if a proxy or forwarder listens there, its own \
+             connection is cut off, and without an exception for that the isolation is rolled back after 30 s"
         ),
     ))
 }

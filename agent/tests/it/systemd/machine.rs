@@ -211,6 +211,13 @@ impl<'a> Machine<'a> {
         })
     }
 
+    /// `None` when there is no thread of this name.
+    pub(crate) fn nice_of_thread(&self, pid: &str, name: &str) -> Option<i32> {
+        let script = "for task in /proc/$0/task/*; do [ \"$(cat $task/comm)\" != $1 ] || awk '{ print $19 }' $task/stat; done";
+        let output = self.inside(&["sh", "-c", script, pid, name]);
+        String::from_utf8(output.stdout).unwrap().trim().parse().ok()
+    }
+
     pub(crate) fn property(&self, unit: &str, name: &str) -> String {
         let output = self.inside(&["systemctl", "show", "--value", "--property", name, unit]);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
