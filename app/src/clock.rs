@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::{model::Millis, ui::dom::effect};
+use crate::{
+    model::Millis,
+    ui::dom::{effect, every},
+};
 
 #[derive(Clone, Copy)]
 pub struct Clock {
@@ -18,12 +21,8 @@ impl Clock {
     pub fn provide() -> Self {
         let clock = Self { now: RwSignal::new(None), offset: StoredValue::new(0) };
         provide_context(clock);
-        effect(move || {
-            clock.tick();
-            if let Ok(interval) = set_interval_with_handle(move || clock.tick(), Duration::from_secs(1)) {
-                on_cleanup(move || interval.clear());
-            }
-        });
+        effect(move || clock.tick());
+        every(Duration::from_secs(1), move || clock.tick());
         clock
     }
 

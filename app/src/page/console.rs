@@ -37,6 +37,10 @@ pub fn Console(children: Children) -> impl IntoView {
     let Some(session) = expect_context::<Visitor>().session else {
         return view! { <SignInFirst/> };
     };
+    let path = use_location().pathname;
+    // At once, before the page loads, and when only a part of its address changes.
+    Live::look_at(&path.read_untracked());
+    effect(move || Live::look_at(&path.read()));
     // The link that was followed is gone with its page; without this the keyboard would start from the top.
     let desk = expect_context::<Desk>();
     effect(move || {

@@ -63,7 +63,8 @@ impl Gathered {
     }
 }
 
-/// Runs again and again in the browser, while somebody looks at the page and the current owner lives.
+/// Runs again and again in the browser, while somebody looks at the page and the current owner lives; at once when somebody
+/// looks again.
 pub fn every(interval: Duration, run: impl FnMut() + 'static) {
     ticking(interval, Box::new(run));
 }
@@ -71,15 +72,37 @@ pub fn every(interval: Duration, run: impl FnMut() + 'static) {
 fn ticking(interval: Duration, run: Box<dyn Run>) {
     let run = Rc::new(RefCell::new(run));
     effect(move || {
-        let run = run.clone();
-        let tick = move || {
-            if !document().hidden() {
-                run.borrow_mut().run();
+        let timer = StoredValue::new(None::<IntervalHandle>);
+        let start = {
+            let run = run.clone();
+            move || {
+                let run = run.clone();
+                let started = set_interval_with_handle(move || run.borrow_mut().run(), interval);
+                timer.try_set_value(started.ok());
             }
         };
-        if let Ok(ticking) = set_interval_with_handle(tick, interval) {
-            on_cleanup(move || ticking.clear());
+        if !document().hidden() {
+            start();
         }
+        let run = run.clone();
+        let listener = window_event_listener_untyped("visibilitychange", move |_| {
+            let ticks = timer.try_update_value(Option::take).flatten();
+            if let Some(ticks) = ticks {
+                ticks.clear();
+            }
+            if !document().hidden() {
+                if ticks.is_none() {
+                    run.borrow_mut().run();
+                }
+                start();
+            }
+        });
+        on_cleanup(move || {
+            if let Some(ticks) = timer.try_get_value().flatten() {
+                ticks.clear();
+            }
+            listener.remove();
+        });
     });
 }
 
