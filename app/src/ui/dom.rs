@@ -2,8 +2,9 @@
 
 use std::{cell::RefCell, pin::Pin, rc::Rc, time::Duration};
 
+use js_sys::Reflect;
 use leptos::{prelude::*, task::spawn_local};
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{HtmlElement, HtmlInputElement};
 
 /// Runs in the browser once the component is there, and again when what it read changes. As [`Effect`], which is
@@ -119,8 +120,22 @@ pub fn focus(id: &str) {
 
 /// Goes to a page of the console as a press on a link to it would.
 pub fn go(path: &str) {
+    follow(path, false);
+}
+
+/// The same, in the place of this page.
+pub fn go_instead(path: &str) {
+    follow(path, true);
+}
+
+fn follow(path: &str, replace: bool) {
     let Ok(link) = document().create_element("a") else { return };
     let _ = link.set_attribute("href", path);
+    if replace {
+        let _ = link.set_attribute("data-noscroll", "");
+        // The router reads it as a property.
+        let _ = Reflect::set(&link, &JsValue::from_str("replace"), &JsValue::TRUE);
+    }
     if let (Some(body), Some(link)) = (document().body(), link.dyn_ref::<HtmlElement>()) {
         let _ = body.append_child(link);
         link.click();
@@ -130,4 +145,9 @@ pub fn go(path: &str) {
 
 pub fn input_value(id: &str) -> String {
     element(id).map(|input: HtmlInputElement| input.value()).unwrap_or_default()
+}
+
+/// What is kept in this browser. None where the browser forbids it.
+pub fn storage() -> Option<web_sys::Storage> {
+    window().local_storage().ok().flatten()
 }
