@@ -27,8 +27,12 @@ pub fn Palette() -> impl IntoView {
     let written = RwSignal::new(String::new());
     let found = RwSignal::new(Vec::new());
     let chosen = RwSignal::new(0_usize);
-    let shown =
-        Memo::new(move |_| session.with_value(|session| entries(&written.read(), &found.read(), session)));
+    let shown = Memo::new(move |_| {
+        if overlay.get() != Some(Overlay::Palette) {
+            return Vec::new();
+        }
+        session.with_value(|session| entries(&written.read(), &found.read(), session))
+    });
     let look = Gathered::new(Duration::from_millis(80), move || {
         let asked = written.get_untracked();
         let Some(name) = host_text(&asked).map(str::to_owned) else { return found.set(Vec::new()) };
