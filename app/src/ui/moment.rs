@@ -36,7 +36,7 @@ pub fn Moment(
     };
     view! {
         <time class="moment" datetime=move || time::rfc3339(at.get()) title=whole>
-            <span class="moment__ago">{text(in_front)}</span>
+            <span class="moment__ago">{text(in_front)}</span> " "
             <span class="moment__at">{text(absolute)}</span>
         </time>
     }
