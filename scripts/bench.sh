@@ -2,21 +2,24 @@
 # The promised figures, with release builds, each beside the floor that this machine sets in the same run.
 # usage: scripts/bench.sh [NAME..]
 #   without a name: everything (about 20 minutes). First a simulated fleet against a server of the bench's own (writes
-#   target/bench-delivery.json), then clicks in a real browser with a real agent and real nftables (writes target/bench.json).
-#   NAME: click enqueue lifecycle polls idle batch history snapshot, of the fleet's; browser; or footprint (of the agent)
+#   target/bench-delivery.json), then a real browser: clicks with a real agent and real nftables (writes target/bench.json), the
+#   list's first paint on a slow processor, and a thousand events a second on its stream (target/bench-paint.json, -stream.json).
+#   NAME: click enqueue lifecycle polls idle batch history snapshot, of the fleet's; browser, paint or stream, of the browser's;
+#   or footprint (of the agent)
 # BENCH_QUICK=1 tries everything at a tenth of the size. BENCH_CLICKS (200), BENCH_HISTORY_ROWS (20000000),
 # BENCH_SNAPSHOT_SECONDS (300) and BENCH_LOG (warn) change single sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
-fleet=() browser=0 footprint=0
+fleet=() pages=() footprint=0
 if [ $# = 0 ]; then
-  browser=1 footprint=1
+  pages=(click paint stream) footprint=1
 else
   for name; do
     case "$name" in
-      browser) browser=1 ;;
+      browser) pages+=(click) ;;
+      paint | stream) pages+=("$name") ;;
       footprint) footprint=1 ;;
       *) fleet+=(--only "$name") ;;
     esac
@@ -35,8 +38,11 @@ if [ "$footprint" = 1 ]; then
   PACKAGE_ARCHS=$(uname -m) scripts/package.sh binary
   scripts/footprint.sh
 fi
-if [ "$browser" = 1 ]; then
-  if [ -n "${BENCH_QUICK:-}" ]; then export BENCH_CLICKS=${BENCH_CLICKS:-20}; fi
-  cd end2end
-  exec node_modules/.bin/playwright test -c bench.config.ts
+if [ -n "${BENCH_QUICK:-}" ]; then
+  export BENCH_CLICKS=${BENCH_CLICKS:-20} BENCH_LOADS=${BENCH_LOADS:-3} BENCH_STREAM_SECONDS=${BENCH_STREAM_SECONDS:-3}
 fi
+cd end2end
+# A server of its own for each: one's fleet is in nobody else's way.
+for name in "${pages[@]}"; do
+  node_modules/.bin/playwright test -c bench.config.ts "bench/$name.bench.ts"
+done

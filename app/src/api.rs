@@ -13,6 +13,7 @@ mod endpoints;
 mod enrolment;
 #[cfg(feature = "ssr")]
 pub(crate) mod exceptions;
+mod find;
 mod orders;
 #[cfg(feature = "ssr")]
 mod parse;
@@ -31,6 +32,7 @@ pub use batches::{batch, batch_progress, batches, cancel_batch, undo_batch};
 pub use commands::commands;
 pub use endpoints::{endpoint, endpoints};
 pub use enrolment::create_enrolment_token;
+pub use find::find_hosts;
 pub use orders::{cancel_command, order};
 pub use respond::{respond, sheet};
 pub(crate) use rpc::Rpc;

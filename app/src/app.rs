@@ -14,7 +14,7 @@ use crate::{
     model::session::Visitor,
     page::{
         BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Evidence, EvidenceList,
-        Login, NotFound, Processes, Schedules, Setup,
+        Keyboard, Login, NotFound, Processes, Schedules, Setup,
     },
     ui::view,
 };
@@ -52,6 +52,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/enrol") view=ENROL ssr=SsrMode::Async/>
             </FlatRoutes>
         </Router>
+        {is_signed_in.then(|| view! { <Keyboard/> })}
     }
 }
 

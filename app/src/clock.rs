@@ -1,29 +1,39 @@
-//! The page's clock: the server's time in the browser, ticking once a second. On the server and until the page is
-//! hydrated there is none, so that both render the same HTML.
+//! The page's clock: the server's time in the browser, ticking once a second, and the zone that times are shown in. On the
+//! server and until the page is hydrated there is neither, so that both render the same HTML.
 
 use std::time::Duration;
 
 use leptos::prelude::*;
+use wasm_bindgen::JsValue;
 
-use crate::{model::Millis, ui::dom::effect};
+use crate::{
+    model::Millis,
+    ui::dom::{effect, every},
+};
 
 #[derive(Clone, Copy)]
 pub struct Clock {
     now: RwSignal<Option<Millis>>,
     /// The server's time minus the browser's.
     offset: StoredValue<Millis>,
+    /// None: nobody chose.
+    zone: RwSignal<Option<Zone>>,
+}
+
+/// Where days begin.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Zone {
+    #[default]
+    Local,
+    Utc,
 }
 
 impl Clock {
     pub fn provide() -> Self {
-        let clock = Self { now: RwSignal::new(None), offset: StoredValue::new(0) };
+        let clock = Self { now: RwSignal::new(None), offset: StoredValue::new(0), zone: RwSignal::new(None) };
         provide_context(clock);
-        effect(move || {
-            clock.tick();
-            if let Ok(interval) = set_interval_with_handle(move || clock.tick(), Duration::from_secs(1)) {
-                on_cleanup(move || interval.clear());
-            }
-        });
+        effect(move || clock.tick());
+        every(Duration::from_secs(1), move || clock.tick());
         clock
     }
 
@@ -36,6 +46,23 @@ impl Clock {
         let clock = Self::expect();
         let mounted = mounted();
         Signal::derive(move || if mounted.get() { clock.now.get() } else { None })
+    }
+
+    pub fn zone(self) -> RwSignal<Option<Zone>> {
+        self.zone
+    }
+
+    /// How many minutes east of UTC the zone is at that time. In the browser only. Reactive.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "dates are far below 2^53 ms"
+    )]
+    pub fn minutes_east(self, at: Millis) -> i64 {
+        match self.zone.get().unwrap_or_default() {
+            Zone::Utc => 0,
+            Zone::Local => -(js_sys::Date::new(&JsValue::from_f64(at as f64)).get_timezone_offset() as i64),
+        }
     }
 
     /// Reads the browser's clock: in effects and event handlers only.

@@ -2,11 +2,14 @@
 //! same time can lay the changes over it without a gap.
 
 mod browser;
+mod gather;
+mod show;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use leptos::prelude::*;
 
+use self::gather::Gather;
 use crate::{
     clock::Clock,
     model::{Command, Endpoint, Millis, sheet::Progress},
@@ -52,6 +55,7 @@ impl Mark {
 pub struct Live {
     link: RwSignal<Link>,
     feed: StoredValue<Feed>,
+    gather: StoredValue<Gather<Change>>,
     clock: Clock,
 }
 
@@ -69,6 +73,7 @@ impl Live {
         let live = Self {
             link: RwSignal::new(Link::Connecting),
             feed: StoredValue::new(Feed::default()),
+            gather: StoredValue::new(Gather::new()),
             clock: Clock::expect(),
         };
         provide_context(live);
@@ -78,6 +83,12 @@ impl Live {
 
     pub fn expect() -> Self {
         expect_context()
+    }
+
+    /// The page of this path is shown: from now on the stream brings what that shows, and what of it came in the last
+    /// moments. To be called before the page loads its data.
+    pub fn look_at(path: &str) {
+        browser::look_at(show::of_page(path));
     }
 
     /// Reactive.
@@ -125,6 +136,37 @@ impl Live {
                 None => vec![Change::Reset],
             }
         })
+    }
+
+    /// A change has come. In a storm it waits for others.
+    fn hear(self, change: Change) {
+        if let Change::Reset = change {
+            // What is loaded anew has it all.
+            self.gather.try_update_value(Gather::clear);
+            return self.publish(change);
+        }
+        let now = self.clock.read();
+        let wait = self.gather.try_update_value(|gather| {
+            let is_timed = gather.poll_timeout(now).is_some_and(|wait| wait > 0);
+            gather.push(change);
+            gather.poll_timeout(now).filter(|wait| *wait == 0 || !is_timed)
+        });
+        match wait.flatten() {
+            Some(0) => self.publish_gathered(),
+            Some(wait) => set_timeout(
+                move || self.publish_gathered(),
+                Duration::from_millis(u64::try_from(wait).unwrap_or_default()),
+            ),
+            None => {}
+        }
+    }
+
+    /// One after the other, and painted together: effects run afterwards.
+    fn publish_gathered(self) {
+        let now = self.clock.read();
+        for change in self.gather.try_update_value(|gather| gather.take(now)).unwrap_or_default() {
+            self.publish(change);
+        }
     }
 
     fn publish(self, change: Change) {

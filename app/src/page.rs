@@ -23,7 +23,7 @@ mod start;
 pub use batch::BatchPage;
 pub use batches::Batches;
 pub use commands::Commands;
-pub use console::{Console, Desk};
+pub use console::{Console, Desk, Keyboard};
 pub use endpoint::EndpointPage;
 pub use endpoints::Endpoints;
 pub use enrol::Enrol;

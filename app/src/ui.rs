@@ -16,13 +16,14 @@ mod table;
 pub mod tag;
 pub mod theme;
 mod view;
+pub mod zone;
 
 pub use badge::{ConnectionBadge, IsolationBadge, StateBadge};
 pub use bar::{Bar, percent};
 pub use brand::Brand;
 pub use copy::CopyLine;
 pub use icon::{Icon, Shape};
-pub use moment::{Ago, Moment, local_time};
+pub use moment::{Ago, Moment};
 pub use notice::{Notice, Tone, notice};
 pub use part::{Item, all, erased, list, loaded, maybe, part, text};
 pub use table::{cell, row, table};

@@ -16,6 +16,7 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/session", Access::SignedIn),
     ("/rpc/endpoints", Access::Action(Action::View)),
     ("/rpc/endpoint", Access::Action(Action::View)),
+    ("/rpc/find_hosts", Access::Action(Action::View)),
     ("/rpc/commands", Access::Action(Action::View)),
     // The least of what may be ordered; the orchestrator asks for the order's own.
     ("/rpc/order", Access::Action(Action::CheckAgent)),

@@ -1,54 +1,83 @@
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
-use super::{Change, Link, Live};
+use super::{Change, Link, Live, show};
 use crate::{
     api,
     error::ApiError,
     json,
     model::{Millis, time::SECOND},
-    ui::dom::spawn,
+    ui::dom::{every, spawn},
 };
 
 /// The server sends something at least every 5 s.
 const SILENCE: Millis = 12 * SECOND;
 /// A connection that looks open and brings nothing is replaced.
 const DEAD: Millis = 25 * SECOND;
-/// A browser grants six connections a server: tabs nobody looks at give theirs back.
-const HIDDEN: Millis = 60 * SECOND;
+/// A tab that nobody looks at for so long costs nothing.
+const HIDDEN: Duration = Duration::from_secs(10);
 const RETRY: [Millis; 4] = [SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND];
+/// Another page may have begun to load a moment before its subscription: the changes of the last seconds come again.
+const OVERLAP_TICKS: usize = 2;
 
-/// Holds the subscription until the current owner ends, and looks after it once a second.
+type Shared = Rc<RefCell<Watch>>;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Shared>> = const { RefCell::new(None) };
+}
+
+/// Holds the subscription until the current owner ends, and looks after it once a second while the tab is seen.
 pub fn subscribe(live: Live) {
-    let watch = Rc::new(RefCell::new(Watch::new(live)));
-    watch.borrow_mut().tick();
-    let ticking = {
+    let path = window().location().pathname().unwrap_or_default();
+    let watch = Rc::new(RefCell::new(Watch::new(live, show::of_page(&path))));
+    CURRENT.set(Some(watch.clone()));
+    if !document().hidden() {
+        watch.borrow_mut().tick();
+    }
+    every(Duration::from_secs(1), {
         let watch = watch.clone();
-        set_interval_with_handle(move || watch.borrow_mut().tick(), Duration::from_secs(1))
-    };
-    // on_cleanup wants Send; everything here stays in the browser's one thread.
-    let end = StoredValue::new_local((watch, ticking.ok()));
-    on_cleanup(move || {
-        end.try_with_value(|(watch, ticking)| {
-            if let Some(ticking) = ticking {
-                ticking.clear();
-            }
-            watch.borrow_mut().close();
-        });
+        move || watch.borrow_mut().tick()
     });
+    let hiding = StoredValue::new(None::<TimeoutHandle>);
+    let listener = window_event_listener_untyped("visibilitychange", move |_| {
+        if let Some(earlier) = hiding.try_get_value().flatten() {
+            earlier.clear();
+        }
+        let watch = watch.clone();
+        let hide = move || {
+            if document().hidden() {
+                watch.borrow_mut().rest();
+            }
+        };
+        hiding.try_set_value(set_timeout_with_handle(hide, HIDDEN).ok());
+    });
+    on_cleanup(move || {
+        listener.remove();
+        if let Some(watch) = CURRENT.take() {
+            watch.borrow_mut().close();
+        }
+    });
+}
+
+/// Subscribes to something else, if it is not the same.
+pub fn look_at(show: String) {
+    if let Some(watch) = CURRENT.with_borrow(Clone::clone) {
+        watch.borrow_mut().look_at(show);
+    }
 }
 
 struct Watch {
     live: Live,
+    /// What is subscribed to.
+    show: String,
     source: Option<EventSource>,
     /// Shared with the listeners of the current source.
     heard: Rc<RefCell<Heard>>,
     next_try: Millis,
     failures: usize,
-    hidden_since: Option<Millis>,
     /// Asking the server whether the session still exists.
     asking: Rc<RefCell<bool>>,
 }
@@ -59,18 +88,42 @@ struct Heard {
     last: Option<Millis>,
     /// The newest on any source, for the operator.
     data_as_of: Option<Millis>,
+    /// The place in the sequence of events, now and at the last ticks.
+    id: String,
+    earlier: VecDeque<String>,
 }
 
 impl Watch {
-    fn new(live: Live) -> Self {
+    fn new(live: Live, show: String) -> Self {
         Self {
             live,
+            show,
             source: None,
             heard: Rc::default(),
             next_try: 0,
             failures: 0,
-            hidden_since: None,
             asking: Rc::default(),
+        }
+    }
+
+    fn look_at(&mut self, show: String) {
+        if self.show == show {
+            return;
+        }
+        self.show = show;
+        self.heard.borrow_mut().go_back();
+        if self.source.is_some() {
+            self.close();
+            self.open(self.live.clock.read());
+        }
+    }
+
+    /// Until somebody looks again, which is no failure.
+    fn rest(&mut self) {
+        self.close();
+        (self.next_try, self.failures) = (0, 0);
+        if self.live.link.get_untracked() != Link::SignedOut {
+            self.live.set_link(Link::Connecting);
         }
     }
 
@@ -80,13 +133,7 @@ impl Watch {
             self.close();
             return;
         }
-        let hidden = document().hidden();
-        self.hidden_since = if hidden { self.hidden_since.or(Some(now)) } else { None };
-        if self.hidden_since.is_some_and(|since| now - since > HIDDEN) {
-            self.close();
-            self.pause();
-            return;
-        }
+        self.heard.borrow_mut().remember();
         let Some(source) = &self.source else {
             if now >= self.next_try && !*self.asking.borrow() {
                 self.open(now);
@@ -144,7 +191,13 @@ impl Watch {
     }
 
     fn open(&mut self, now: Millis) {
-        let Ok(source) = EventSource::new("/events") else {
+        let mut address = format!("/events?show={}", self.show);
+        let after = self.heard.borrow().id.clone();
+        if !after.is_empty() {
+            address.push_str("&after=");
+            address.push_str(&after);
+        }
+        let Ok(source) = EventSource::new(&address) else {
             self.retry_later(now);
             return;
         };
@@ -157,21 +210,21 @@ impl Watch {
                 live.clock.adjust(server_time);
             }
         });
-        self.listen(&source, "reset", |live, _| live.publish(Change::Reset));
+        self.listen(&source, "reset", |live, _| live.hear(Change::Reset));
         self.listen(&source, "endpoint", |live, data| {
             if let Ok(endpoint) = json::read(data.as_bytes()) {
-                live.publish(Change::Endpoint(endpoint));
+                live.hear(Change::Endpoint(endpoint));
             }
         });
         self.listen(&source, "command", |live, data| {
             if let Ok(command) = json::read(data.as_bytes()) {
-                live.publish(Change::Command(command));
+                live.hear(Change::Command(command));
             }
         });
         for event in ["progress", "evidence"] {
             self.listen(&source, event, |live, data| {
                 if let Ok(progress) = json::read(data.as_bytes()) {
-                    live.publish(Change::Progress(progress));
+                    live.hear(Change::Progress(progress));
                 }
             });
         }
@@ -181,13 +234,41 @@ impl Watch {
     fn listen(&self, source: &EventSource, event: &str, handle: impl Fn(Live, &str) + 'static) {
         let (live, heard) = (self.live, self.heard.clone());
         let listener = Closure::<dyn Fn(Event)>::new(move |event: Event| {
-            let data = event.dyn_ref::<MessageEvent>().and_then(|message| message.data().as_string());
+            let message = event.dyn_ref::<MessageEvent>();
+            let data = message.and_then(|message| message.data().as_string());
             handle(live, data.as_deref().unwrap_or_default());
-            let now = live.clock.read();
-            *heard.borrow_mut() = Heard { last: Some(now), data_as_of: Some(now) };
+            heard.borrow_mut().note(live.clock.read(), message.map(MessageEvent::last_event_id));
         });
         // Freed by the browser together with the source.
         let listener = listener.into_js_value();
         let _ = source.add_event_listener_with_callback(event, listener.unchecked_ref());
+    }
+}
+
+impl Heard {
+    fn note(&mut self, now: Millis, id: Option<String>) {
+        (self.last, self.data_as_of) = (Some(now), Some(now));
+        if let Some(id) = id.filter(|id| !id.is_empty()) {
+            if self.earlier.is_empty() {
+                self.earlier.push_back(id.clone());
+            }
+            self.id = id;
+        }
+    }
+
+    /// Once a second.
+    fn remember(&mut self) {
+        if !self.id.is_empty() {
+            self.earlier.push_back(self.id.clone());
+        }
+        while self.earlier.len() > OVERLAP_TICKS {
+            self.earlier.pop_front();
+        }
+    }
+
+    fn go_back(&mut self) {
+        if let Some(earlier) = self.earlier.front() {
+            self.id.clone_from(earlier);
+        }
     }
 }

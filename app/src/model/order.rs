@@ -49,6 +49,12 @@ impl Order {
         Self::ALL.into_iter().find(|order| order.kind() == kind)
     }
 
+    /// By its verb, as an address names it.
+    #[must_use]
+    pub fn of_verb(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|order| order.verb().eq_ignore_ascii_case(word))
+    }
+
     /// The class of its buttons, after `button--`.
     #[must_use]
     pub fn tone(self) -> &'static str {

@@ -1,5 +1,5 @@
-//! Times and amounts in words. Nothing here reads a clock or knows a zone but UTC: the server renders what these
-//! functions give, the browser replaces it by local time.
+//! Times and amounts in words. Nothing here reads a clock or looks for a zone: the server renders UTC, the browser replaces
+//! it by the zone that was chosen.
 
 /// Milliseconds of Unix time, UTC.
 pub type Millis = i64;
@@ -21,6 +21,33 @@ pub fn rfc3339(at: Millis) -> String {
 pub fn utc_words(at: Millis) -> String {
     let (date, time) = utc(at);
     format!("{date} {time} UTC")
+}
+
+/// In a zone so many minutes east of UTC: `2025-11-23 12:33:20 UTC+1`, without the date `12:33:20 UTC+1`.
+#[must_use]
+pub fn zoned_words(at: Millis, minutes_east: i64, with_date: bool) -> String {
+    let (date, time) = utc(at + minutes_east * MINUTE);
+    let (sign, distance) = (if minutes_east < 0 { '-' } else { '+' }, minutes_east.abs());
+    let zone = match (distance / 60, distance % 60) {
+        (0, 0) => String::new(),
+        (hours, 0) => format!("{sign}{hours}"),
+        (hours, minutes) => format!("{sign}{hours}:{minutes:02}"),
+    };
+    if with_date { format!("{date} {time} UTC{zone}") } else { format!("{time} UTC{zone}") }
+}
+
+/// Whether both are on one day in a zone so many minutes east of UTC.
+#[must_use]
+pub fn is_same_day(one: Millis, other: Millis, minutes_east: i64) -> bool {
+    let day = |at: Millis| (at + minutes_east * MINUTE).div_euclid(DAY);
+    day(one) == day(other)
+}
+
+/// `4 s ago`, `in 42 min`.
+#[must_use]
+pub fn distance(at: Millis, now: Millis) -> String {
+    // The clocks of servers and browsers differ a little.
+    if at - now > 2 * SECOND { format!("in {}", span(at - now)) } else { ago(at, now) }
 }
 
 /// `4 s ago`. A time in the future (the clocks differ) is `0 s ago`.
@@ -119,6 +146,31 @@ mod tests {
         assert_eq!(rfc3339(951_782_400_000), "2000-02-29T00:00:00Z");
         assert_eq!(utc_words(1_700_000_000_123), "2023-11-14 22:13:20 UTC");
         assert_eq!(rfc3339(-1), "1969-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_zone_is_always_said() {
+        let at = 1_700_000_000_123;
+        assert_eq!(zoned_words(at, 0, true), "2023-11-14 22:13:20 UTC");
+        assert_eq!(zoned_words(at, 120, true), "2023-11-15 00:13:20 UTC+2");
+        assert_eq!(zoned_words(at, 330, false), "03:43:20 UTC+5:30");
+        assert_eq!(zoned_words(at, -210, false), "18:43:20 UTC-3:30");
+        assert_eq!(zoned_words(-1, 0, true), utc_words(-1));
+    }
+
+    #[test]
+    fn a_day_is_one_of_the_zone() {
+        let (evening, morning) = (DAY - HOUR, DAY + HOUR);
+        assert!(!is_same_day(evening, morning, 0));
+        assert!(is_same_day(evening, morning, 120));
+        assert!(is_same_day(evening, morning, -120));
+    }
+
+    #[test]
+    fn a_distance_goes_both_ways() {
+        assert_eq!(distance(0, 4 * SECOND), "4 s ago");
+        assert_eq!(distance(SECOND, 0), "0 s ago");
+        assert_eq!(distance(HOUR, 18 * MINUTE), "in 42 min");
     }
 
     #[test]

@@ -1,19 +1,25 @@
 //! The frame around everything behind the sign-in.
 
 mod announce;
+mod keyboard;
+mod places;
 mod topbar;
+
+use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos_router::{hooks::use_location, location::Url};
 
-pub use self::announce::Announcer;
 use self::topbar::{LinkBanner, TopBar};
+pub use self::{announce::Announcer, keyboard::Keyboard};
 use crate::{
+    clock::Clock,
     live::Live,
     model::session::Visitor,
     ui::{
         dom::{effect, focus},
         text, view,
+        zone::keep_in_address,
     },
 };
 
@@ -22,13 +28,21 @@ use crate::{
 pub struct Desk {
     /// A page was shown before this one.
     moved: StoredValue<bool>,
+    /// What lies above the page.
+    overlay: RwSignal<Option<Overlay>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Overlay {
+    Palette,
+    Keys,
 }
 
 impl Desk {
     pub fn provide() {
         Live::provide();
         Announcer::provide();
-        provide_context(Self { moved: StoredValue::new(false) });
+        provide_context(Self { moved: StoredValue::new(false), overlay: RwSignal::new(None) });
     }
 }
 
@@ -37,6 +51,11 @@ pub fn Console(children: Children) -> impl IntoView {
     let Some(session) = expect_context::<Visitor>().session else {
         return view! { <SignInFirst/> };
     };
+    let path = use_location().pathname;
+    // At once, before the page loads, and when only a part of its address changes.
+    Live::look_at(&path.read_untracked());
+    effect(move || Live::look_at(&path.read()));
+    keep_zone();
     // The link that was followed is gone with its page; without this the keyboard would start from the top.
     let desk = expect_context::<Desk>();
     effect(move || {
@@ -53,6 +72,17 @@ pub fn Console(children: Children) -> impl IntoView {
         <main class="main" id="main" tabindex="-1">{children()}</main>
         <p class="visually-hidden" role="status" aria-live="polite">{text(move || announcer.words())}</p>
     }
+}
+
+/// The address is in place a moment after the page is.
+fn keep_zone() {
+    let (location, zone) = (use_location(), Clock::expect().zone());
+    effect(move || {
+        location.pathname.track();
+        location.search.track();
+        zone.track();
+        set_timeout(move || keep_in_address(zone.try_get_untracked().flatten()), Duration::from_millis(50));
+    });
 }
 
 #[component]

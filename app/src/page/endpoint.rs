@@ -1,5 +1,6 @@
 //! `/endpoints/:id`: one host.
 
+mod asked;
 mod channels;
 mod facts;
 mod isolation_panel;

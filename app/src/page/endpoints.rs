@@ -8,7 +8,6 @@ mod strip;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
-use wasm_bindgen::JsValue;
 
 use self::{
     fleet::{Entry, Fleet, Part},
@@ -32,6 +31,7 @@ use crate::{
         Icon, Item, Shape,
         dom::{effect, go, spawn},
         list, maybe, text, view,
+        zone::set_address,
     },
 };
 
@@ -67,10 +67,8 @@ fn Loaded(endpoints: Vec<Endpoint>, mark: Mark) -> impl IntoView {
     let mut is_first = true;
     effect(move || {
         let wanted = address(&filter.read(), show.get());
-        if !std::mem::take(&mut is_first)
-            && let Ok(history) = window().history()
-        {
-            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&wanted));
+        if !std::mem::take(&mut is_first) {
+            set_address(&wanted);
         }
     });
     let is_empty = Memo::new(move |_| fleet.is_empty());

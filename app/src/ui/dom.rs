@@ -2,8 +2,9 @@
 
 use std::{cell::RefCell, pin::Pin, rc::Rc, time::Duration};
 
+use js_sys::Reflect;
 use leptos::{prelude::*, task::spawn_local};
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{HtmlElement, HtmlInputElement};
 
 /// Runs in the browser once the component is there, and again when what it read changes. As [`Effect`], which is
@@ -63,7 +64,8 @@ impl Gathered {
     }
 }
 
-/// Runs again and again in the browser, while somebody looks at the page and the current owner lives.
+/// Runs again and again in the browser, while somebody looks at the page and the current owner lives; at once when somebody
+/// looks again.
 pub fn every(interval: Duration, run: impl FnMut() + 'static) {
     ticking(interval, Box::new(run));
 }
@@ -71,15 +73,37 @@ pub fn every(interval: Duration, run: impl FnMut() + 'static) {
 fn ticking(interval: Duration, run: Box<dyn Run>) {
     let run = Rc::new(RefCell::new(run));
     effect(move || {
-        let run = run.clone();
-        let tick = move || {
-            if !document().hidden() {
-                run.borrow_mut().run();
+        let timer = StoredValue::new(None::<IntervalHandle>);
+        let start = {
+            let run = run.clone();
+            move || {
+                let run = run.clone();
+                let started = set_interval_with_handle(move || run.borrow_mut().run(), interval);
+                timer.try_set_value(started.ok());
             }
         };
-        if let Ok(ticking) = set_interval_with_handle(tick, interval) {
-            on_cleanup(move || ticking.clear());
+        if !document().hidden() {
+            start();
         }
+        let run = run.clone();
+        let listener = window_event_listener_untyped("visibilitychange", move |_| {
+            let ticks = timer.try_update_value(Option::take).flatten();
+            if let Some(ticks) = ticks {
+                ticks.clear();
+            }
+            if !document().hidden() {
+                if ticks.is_none() {
+                    run.borrow_mut().run();
+                }
+                start();
+            }
+        });
+        on_cleanup(move || {
+            if let Some(ticks) = timer.try_get_value().flatten() {
+                ticks.clear();
+            }
+            listener.remove();
+        });
     });
 }
 
@@ -96,8 +120,22 @@ pub fn focus(id: &str) {
 
 /// Goes to a page of the console as a press on a link to it would.
 pub fn go(path: &str) {
+    follow(path, false);
+}
+
+/// The same, in the place of this page.
+pub fn go_instead(path: &str) {
+    follow(path, true);
+}
+
+fn follow(path: &str, replace: bool) {
     let Ok(link) = document().create_element("a") else { return };
     let _ = link.set_attribute("href", path);
+    if replace {
+        let _ = link.set_attribute("data-noscroll", "");
+        // The router reads it as a property.
+        let _ = Reflect::set(&link, &JsValue::from_str("replace"), &JsValue::TRUE);
+    }
     if let (Some(body), Some(link)) = (document().body(), link.dyn_ref::<HtmlElement>()) {
         let _ = body.append_child(link);
         link.click();
@@ -107,4 +145,9 @@ pub fn go(path: &str) {
 
 pub fn input_value(id: &str) -> String {
     element(id).map(|input: HtmlInputElement| input.value()).unwrap_or_default()
+}
+
+/// What is kept in this browser. None where the browser forbids it.
+pub fn storage() -> Option<web_sys::Storage> {
+    window().local_storage().ok().flatten()
 }

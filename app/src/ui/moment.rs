@@ -1,6 +1,4 @@
-use js_sys::{Date, Object, Reflect};
 use leptos::prelude::*;
-use wasm_bindgen::JsValue;
 
 use super::{part, text, view};
 use crate::{
@@ -8,21 +6,37 @@ use crate::{
     model::{Millis, time},
 };
 
-/// A time, relative and absolute with its zone. The server renders UTC; the browser replaces it by its own zone.
+/// A time, relative and absolute with its zone; its date when that is not today. The server renders UTC; the browser replaces
+/// it by the zone that was chosen.
 #[component]
 pub fn Moment(
     #[prop(into)] at: Signal<Millis>,
-    /// With the distance from now in front.
+    /// With the distance from now in front. Without, only what is to come has it, behind.
     #[prop(default = true)]
     relative: bool,
 ) -> impl IntoView {
-    let now = Clock::now();
+    let (now, clock) = (Clock::now(), Clock::expect());
     let ticking = Memo::new(move |_| now.get().is_some());
-    let absolute = move || if ticking.get() { local_date_time(at.get()) } else { time::utc_words(at.get()) };
-    let ago = Memo::new(move |_| relative.then(|| now.get().map(|now| time::ago(at.get(), now))).flatten());
+    let is_today = Memo::new(move |_| {
+        now.get().is_some_and(|now| time::is_same_day(at.get(), now, clock.minutes_east(at.get())))
+    });
+    let whole = move || if ticking.get() { words(clock, at.get(), true) } else { time::utc_words(at.get()) };
+    let distance = Memo::new(move |_| {
+        let (at, now) = (at.get(), now.get()?);
+        (relative || at > now).then(|| time::distance(at, now))
+    });
+    let in_front = move || if relative { distance.get().unwrap_or_default() } else { String::new() };
+    let absolute = move || {
+        let mut absolute = if is_today.get() { words(clock, at.get(), false) } else { whole() };
+        if let Some(distance) = distance.get().filter(|_| !relative) {
+            absolute.push_str(", ");
+            absolute.push_str(&distance);
+        }
+        absolute
+    };
     view! {
-        <time class="moment" datetime=move || time::rfc3339(at.get())>
-            <span class="moment__ago">{text(move || ago.get().unwrap_or_default())}</span>
+        <time class="moment" datetime=move || time::rfc3339(at.get()) title=whole>
+            <span class="moment__ago">{text(in_front)}</span> " "
             <span class="moment__at">{text(absolute)}</span>
         </time>
     }
@@ -37,31 +51,7 @@ pub fn Ago(#[prop(into)] at: Signal<Option<Millis>>) -> impl IntoView {
     })
 }
 
-/// `12:33:20 CET`. In the browser only.
-pub fn local_time(at: Millis) -> String {
-    format(at, false)
-}
-
-fn local_date_time(at: Millis) -> String {
-    format(at, true)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "dates are far below 2^53 ms")]
-fn format(at: Millis, with_date: bool) -> String {
-    let options = Object::new();
-    let set = |name: &str, value: &str| {
-        let _ = Reflect::set(&options, &JsValue::from_str(name), &JsValue::from_str(value));
-    };
-    if with_date {
-        set("year", "numeric");
-        set("month", "short");
-        set("day", "2-digit");
-    }
-    set("hour", "2-digit");
-    set("minute", "2-digit");
-    set("second", "2-digit");
-    set("hourCycle", "h23");
-    set("timeZoneName", "short");
-    // en-GB: the page is in English, and a day must not be taken for a month.
-    Date::new(&JsValue::from_f64(at as f64)).to_locale_string("en-GB", &options).into()
+/// In the browser only. Reactive.
+fn words(clock: Clock, at: Millis, with_date: bool) -> String {
+    time::zoned_words(at, clock.minutes_east(at), with_date)
 }

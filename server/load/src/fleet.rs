@@ -38,6 +38,8 @@ pub struct Habits {
     pub direct: bool,
     /// Telemetry as often as the server asks, with jitter; one message at each start of a stream in any case.
     pub telemetry: bool,
+    /// Instead of as often as the server asks.
+    pub telemetry_every: Option<Duration>,
     /// An effect takes up to this long.
     pub effect_takes: Duration,
     /// What happens to commands, queries and the like on their way to the agents, and to their answers.
@@ -56,6 +58,7 @@ impl Default for Habits {
             channel: Channel::Stream,
             direct: false,
             telemetry: true,
+            telemetry_every: None,
             effect_takes: Duration::ZERO,
             inbound: Faults::NONE,
             outbound: Faults::NONE,

@@ -77,10 +77,10 @@ impl Operator {
         Ok(Caller { operator: self.clone(), connection, used_at: Instant::now() })
     }
 
-    /// What the console tells of, from now on.
+    /// What the console tells of commands, from now on.
     pub async fn events(&self) -> anyhow::Result<Events> {
         let connection = Connection::open(&self.target, None).await.context("cannot reach the server")?;
-        let request = self.request("GET", "/events", &[("accept", "text/event-stream")], b"");
+        let request = self.request("GET", "/events?show=commands", &[("accept", "text/event-stream")], b"");
         Ok(Events::new(connection.follow(&request).await.context("/events was refused")?))
     }
 

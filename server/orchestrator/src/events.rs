@@ -1,5 +1,8 @@
 //! What changed, for everybody who watches: numbered, so that a lost connection resumes without a gap.
 
+mod coalesce;
+mod show;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -10,7 +13,12 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::broadcast;
+use voltaxe_protocol::{CommandId, EndpointId};
 
+pub use self::{
+    coalesce::Coalescer,
+    show::{Show, ShowError},
+};
 use crate::{
     evidence::EvidenceProgress,
     model::{CommandRecord, DriftNote, EndpointView, ProgressNote},
@@ -41,6 +49,30 @@ pub enum Change {
     Drift(Arc<DriftNote>),
     Progress(Arc<ProgressNote>),
     Evidence(Arc<EvidenceProgress>),
+}
+
+impl Change {
+    /// Whom it is about.
+    #[must_use]
+    pub fn endpoint_id(&self) -> &EndpointId {
+        match self {
+            Self::Endpoint(view) => &view.record.id,
+            Self::Command(record) => &record.endpoint_id,
+            Self::Drift(note) => &note.endpoint_id,
+            Self::Progress(note) => &note.endpoint_id,
+            Self::Evidence(progress) => &progress.endpoint_id,
+        }
+    }
+
+    #[must_use]
+    pub fn command_id(&self) -> Option<CommandId> {
+        match self {
+            Self::Command(record) => Some(record.id),
+            Self::Progress(note) => Some(note.command_id),
+            Self::Evidence(progress) => Some(progress.command_id),
+            Self::Endpoint(_) | Self::Drift(_) => None,
+        }
+    }
 }
 
 /// The bus. Cheap to clone.
@@ -146,5 +178,21 @@ impl Events {
             },
         };
         Subscription { missed, live, at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn progress(endpoint: &str, command: i64) -> Change {
+        Change::Progress(Arc::new(ProgressNote {
+            endpoint_id: endpoint.parse().unwrap(),
+            command_id: CommandId(command),
+            step: "processes".to_owned(),
+            done: 1,
+            total: 2,
+            bytes: 0,
+        }))
     }
 }

@@ -4,6 +4,7 @@ mod agents;
 mod batches;
 mod break_glass;
 mod console;
+mod find;
 mod isolation;
 mod request;
 mod schedules;

@@ -12,6 +12,7 @@ mod endpoints;
 mod enrolment;
 mod error;
 mod evidence;
+mod find;
 mod hints;
 mod isolation;
 mod maintenance;

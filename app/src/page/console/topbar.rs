@@ -1,21 +1,20 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
+use super::{
+    Desk, Overlay,
+    places::{Group, PLACES},
+};
 use crate::{
     api,
+    clock::mounted,
     live::{Link, Live},
-    model::{Millis, Session},
+    model::Session,
     page::load,
-    ui::{Brand, Icon, Shape, all, dom::spawn, local_time, maybe, text, theme::ThemeSwitch, view},
+    ui::{
+        Brand, Icon, Moment, Shape, all, dom::spawn, maybe, text, theme::ThemeSwitch, view, zone::ZoneSwitch,
+    },
 };
-
-const PAGES: [(&str, &str); 5] = [
-    ("/", "Endpoints"),
-    ("/commands", "Commands"),
-    ("/batches", "Batches"),
-    ("/schedules", "Schedules"),
-    ("/enrol", "Enrol"),
-];
 
 #[component]
 pub fn TopBar(session: Session) -> impl IntoView {
@@ -37,25 +36,30 @@ pub fn TopBar(session: Session) -> impl IntoView {
             }
         });
     };
-    let path = use_location().pathname;
-    let link = move |(page, name): (&'static str, &'static str)| {
-        let current = move || is_current(&path.read(), page).then_some("page");
-        view! { <a href=page aria-current=current>{name}</a> }
-    };
+    let overlay = expect_context::<Desk>().overlay;
+    let mounted = mounted();
     view! {
         <header class="topbar">
             <a class="topbar__brand" href="/" aria-label="Voltaxe Sentinel, all endpoints"><Brand/></a>
             <nav class="topbar__nav" aria-label="Main">
-                {all(PAGES.map(link))}
+                {links(Group::Daily)}
+                <More/>
             </nav>
             <div class="topbar__end">
+                <button
+                    class="button button--small topbar__find" type="button" disabled=move || !mounted.get()
+                    aria-keyshortcuts="Control+K Meta+K" on:click=move |_| overlay.set(Some(Overlay::Palette))
+                >
+                    <Icon shape=Shape::Search/>"Find" <kbd>"Ctrl K"</kbd>
+                </button>
                 <LiveIndicator/>
+                <ZoneSwitch/>
                 <ThemeSwitch/>
                 <span class="topbar__who">
                     <span class="topbar__name">{session.username}</span>
                     <span class="topbar__role">{session.role.as_str()}</span>
                 </span>
-                <button class="button button--small button--quiet" type="button" on:click=sign_out>
+                <button class="button button--small button--quiet" id="sign-out" type="button" on:click=sign_out>
                     {text(move || if failed.get() { "Sign out failed, retry" } else { "Sign out" })}
                 </button>
             </div>
@@ -63,9 +67,28 @@ pub fn TopBar(session: Session) -> impl IntoView {
     }
 }
 
-/// Also for what lies below a page.
-fn is_current(path: &str, page: &str) -> bool {
-    path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || (page != "/" && rest.starts_with('/')))
+fn links(group: Group) -> AnyView {
+    let path = use_location().pathname;
+    all(PLACES.iter().copied().filter(|place| place.group == group).map(|place| {
+        let current = move || place.is_current(&path.read()).then_some("page");
+        view! { <a href=place.path aria-current=current>{place.name}</a> }
+    }))
+}
+
+/// The pages that are not needed every day.
+#[component]
+fn More() -> impl IntoView {
+    let path = use_location().pathname;
+    let is_here = move || {
+        let path = path.read();
+        PLACES.iter().any(|place| place.group == Group::More && place.is_current(&path))
+    };
+    view! {
+        <details class="menu">
+            <summary class=move || if is_here() { "menu__head menu__head--here" } else { "menu__head" }>"More"</summary>
+            <div class="menu__body">{links(Group::More)}</div>
+        </details>
+    }
 }
 
 #[component]
@@ -92,18 +115,18 @@ pub fn LinkBanner() -> impl IntoView {
     let live = Live::expect();
     let sentence = move || match live.link() {
         Link::Connecting | Link::Live => None,
-        Link::Paused { data_as_of: None } => Some("Live updates paused, no connection yet".to_owned()),
-        Link::Paused { data_as_of: Some(at) } => Some(paused(at)),
-        Link::SignedOut => Some("You are signed out; this page no longer changes".to_owned()),
+        Link::Paused { data_as_of: None } => Some(("Live updates paused, no connection yet", None)),
+        Link::Paused { data_as_of } => Some(("Live updates paused, data as of ", data_as_of)),
+        Link::SignedOut => Some(("You are signed out; this page no longer changes", None)),
     };
     view! {
         <div role="status" class=move || if sentence().is_some() { "banner banner--shown" } else { "banner" }>
             {maybe(move || {
                 sentence()
-                    .map(|sentence| {
+                    .map(|(words, at)| {
                         view! {
                             <Icon shape=Shape::Pause/>
-                            <span>{sentence}</span>
+                            <span>{words} {at.map(|at| view! { <Moment at/> })}</span>
                         }
                     })
             })}
@@ -113,8 +136,4 @@ pub fn LinkBanner() -> impl IntoView {
             })}
         </div>
     }
-}
-
-fn paused(at: Millis) -> String {
-    format!("Live updates paused, data as of {}", local_time(at))
 }

@@ -1,6 +1,7 @@
 use leptos::prelude::*;
 
 use super::{
+    asked::asked_by_address,
     rollback::RollbackNotice,
     terms::{Said, Terms},
 };
@@ -31,14 +32,21 @@ pub fn IsolationPanel(
     let answer = RwSignal::new(None::<String>);
     let desired = Memo::new(move |_| endpoint.with(|endpoint| endpoint.desired.clone()));
     let takes_orders = Memo::new(move |_| endpoint.with(|endpoint| endpoint.admission == Admission::Active));
-    let open = move |(direction, reason): (Direction, String)| {
+    let ask = move |order: Order, reason: String| {
         answer.set(None);
         let target = endpoint.with_untracked(|endpoint| Target::Host {
             id: endpoint.id.clone(),
             hostname: endpoint.hostname.clone(),
         });
-        draft.set(Some(Draft::new(direction.into(), target, reason)));
+        draft.set(Some(Draft::new(order, target, reason)));
     };
+    let open = move |(direction, reason): (Direction, String)| ask(direction.into(), reason);
+    let session = StoredValue::new(session());
+    asked_by_address(move |order| {
+        if takes_orders.get_untracked() && session.with_value(|session| session.may(order).yes) {
+            ask(order, String::new());
+        }
+    });
     let on_sent = move |(order, sent): (Order, Sent)| {
         let hostname = endpoint.with_untracked(|endpoint| endpoint.hostname.clone());
         answer.set(Some(match sent {

@@ -160,6 +160,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         let now = Instant::now();
         let habits = &shared.habits;
+        let telemetry_every = habits.telemetry_every.unwrap_or(telemetry_every);
         Self {
             agent,
             shared,

@@ -9,10 +9,15 @@ use crate::fleet::Habits;
 pub struct Arguments {
     #[command(flatten)]
     common: Common,
+    /// Every agent sends telemetry so often instead of as often as the server asks: 1000 agents at 1000 make 1000 changes a
+    /// second.
+    #[arg(long, value_name = "MILLISECONDS")]
+    telemetry_every_ms: Option<u64>,
 }
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let run = Run::new(&arguments.common, Habits::default())?;
+    let telemetry_every = arguments.telemetry_every_ms.map(Duration::from_millis);
+    let run = Run::new(&arguments.common, Habits { telemetry_every, ..Habits::default() })?;
     let size = run.fleet.agents().len();
     let began = Instant::now();
     let connected = run.fleet.connect(0..size);
