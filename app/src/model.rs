@@ -14,6 +14,7 @@ pub mod schedule;
 pub mod session;
 pub mod sheet;
 pub mod time;
+pub mod webhook;
 
 #[cfg(feature = "ssr")]
 mod from_orchestrator;
@@ -22,7 +23,7 @@ pub use batch::{Batch, BatchPage, Progress};
 pub use channels::Channels;
 pub use command::{Accepted, Command, State};
 pub use endpoint::{Connection, Endpoint, EndpointPage};
-pub use enrolment::EnrolmentToken;
+pub use enrolment::{Awaiting, Enrolment, EnrolmentToken, Holder, ListedToken, Package};
 pub use isolation::Isolation;
 pub use listed::Listed;
 pub use order::{Direction, Order};
@@ -30,3 +31,4 @@ pub use schedule::{NewSchedule, Rollback, Schedule, SchedulesPage};
 pub use session::{Role, Secret, Session};
 pub use sheet::{Sheet, SheetOf};
 pub use time::Millis;
+pub use webhook::{Delivery, Webhook, WebhookChange};

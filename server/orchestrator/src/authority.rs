@@ -104,6 +104,7 @@ actions! {
     ManageRateLimits => Admin,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,
+    ManageWebhooks => Admin,
     ManageOperators => Admin,
 }
 

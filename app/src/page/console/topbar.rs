@@ -9,12 +9,13 @@ use crate::{
     ui::{Brand, Icon, Shape, all, dom::spawn, local_time, maybe, text, theme::ThemeSwitch, view},
 };
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: &[(&str, &str)] = &[
     ("/", "Endpoints"),
     ("/commands", "Commands"),
     ("/batches", "Batches"),
     ("/schedules", "Schedules"),
     ("/enrol", "Enrol"),
+    ("/webhooks", "Webhooks"),
 ];
 
 #[component]
@@ -46,7 +47,7 @@ pub fn TopBar(session: Session) -> impl IntoView {
         <header class="topbar">
             <a class="topbar__brand" href="/" aria-label="Voltaxe Sentinel, all endpoints"><Brand/></a>
             <nav class="topbar__nav" aria-label="Main">
-                {all(PAGES.map(link))}
+                {all(PAGES.iter().copied().map(link))}
             </nav>
             <div class="topbar__end">
                 <LiveIndicator/>
