@@ -151,7 +151,7 @@ fn panel(webhook: &Webhook, shown: Shown) -> AnyView {
     view! {
         <section class="panel webhook" aria-label=webhook.name.clone()>
             <h2>{said(webhook.name.clone())}</h2>
-            <dl class="webhook__facts">{all(facts)}</dl>
+            <dl class="pairs">{all(facts)}</dl>
             {both}
             <div class="asks">
                 {shown.ask(webhook, &named("Test"), "test")}

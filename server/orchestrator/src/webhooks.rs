@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{
     Strike, StrikeError,
-    model::{DeliveryId, WebhookState},
+    model::{DeliveryId, DeliveryState, WebhookState},
 };
 
 /// Rows of the audit log that are looked at in one go.
@@ -101,6 +101,9 @@ impl Strike {
     ) -> Result<(), StrikeError> {
         let verdict = attempt::verdict(attempt.attempt, answer, now);
         let words = answer.words();
+        if verdict.state == DeliveryState::Failed {
+            tracing::warn!(webhook = %attempt.webhook, delivery = %attempt.id, attempts = attempt.attempt, "the webhook {} was not told of something, and no further attempt is made: /webhooks has it", attempt.webhook);
+        }
         let outcome = AttemptOutcome {
             id: attempt.id,
             attempt: attempt.attempt,

@@ -9,7 +9,7 @@ use voltaxe_protocol::{
 use voltaxe_server::clock;
 
 use crate::harness::{
-    Answer, As, TestServer,
+    As, TestServer,
     agent::{TestAgent, enrol_request},
     bundle::{TestBundle, ordered},
     until,
@@ -18,8 +18,8 @@ use crate::harness::{
 const MARKUP: &str = r#"</script><script>window.owned=1</script><img src=x onerror="owned()">'"><!--"#;
 const CONTROLS: &str = "\u{202e}\u{2066}\u{200b}\u{1b}[2J\u{7}\u{85}\u{e0041}";
 const LONG: usize = 1_000_000;
-/// An honest page of one host with its evidence stays far below.
-const LARGEST_PAGE_BYTES: usize = 300_000;
+/// The largest page shows 256 KiB of a file, once in its HTML and once in what it starts with.
+const LARGEST_PAGE_BYTES: usize = 600_000;
 
 fn hostile() -> String {
     format!("{MARKUP}{CONTROLS}")
@@ -29,11 +29,16 @@ fn long() -> String {
     format!("{}{}", hostile(), "W".repeat(LONG))
 }
 
-/// What a browser would make something of.
+/// As HTML: what a browser would make something of.
 fn expect_inert(what: &str, text: &str) {
     for raw in ["<script>window.owned", "<img src=x", "</script><script>window"] {
         assert!(!text.contains(raw), "{what} has {raw}");
     }
+    expect_plain(what, text);
+}
+
+/// What would deceive who reads it, or take long to draw.
+fn expect_plain(what: &str, text: &str) {
     for control in CONTROLS.chars().filter(|control| !control.is_ascii_graphic()) {
         assert!(!text.contains(control), "{what} has {control:?} as it is");
     }
@@ -46,13 +51,6 @@ async fn page(server: &TestServer, who: &As, path: &str) -> String {
     let text = response.text().await.unwrap();
     assert!(status.is_success(), "{path}: {status} {text}");
     text
-}
-
-fn text_of(answer: &Answer) -> String {
-    match &answer.body {
-        Value::String(text) => text.clone(),
-        body => body.to_string(),
-    }
 }
 
 /// Every text that telemetry has.
@@ -107,7 +105,10 @@ async fn respond(server: &TestServer, agent: &TestAgent, who: &As, form: &str, d
     };
     let (answer, ()) = tokio::join!(asking, answering);
     assert_eq!(answer.status, 200, "{answer:?}");
-    text_of(&answer)
+    // Never drawn by a browser itself: the page puts it into text nodes.
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    answer.body.to_string()
 }
 
 #[tokio::test]
@@ -175,14 +176,14 @@ async fn what_a_host_answers_is_text() {
         left_out: 0,
     };
     let list = serde_json::to_value(list).unwrap();
-    expect_inert("the process view", &respond(&server, &agent, &who, "action=list", &list).await);
+    expect_plain("the process view", &respond(&server, &agent, &who, "action=list", &list).await);
     let preview = json!({
         "timestamp": clock::now(), "ruleset": text, "servers": [text],
         "warnings": [{ "kind": "tunnel", "message": text }],
         "sessions": [{ "user": text, "terminal": text, "from": text }],
         "connections_cut": 1, "connections_kept": 1,
     });
-    expect_inert("the preview", &respond(&server, &agent, &who, "action=preview", &preview).await);
+    expect_plain("the preview", &respond(&server, &agent, &who, "action=preview", &preview).await);
 }
 
 #[tokio::test]
@@ -191,16 +192,24 @@ async fn what_is_in_a_bundle_is_text() {
     let agent = TestAgent::enrolled(&server, "web-01").await;
     let who = server.signed_in(Role::Admin).await;
     let id = ordered(&server, &agent, EvidenceLimits::default()).await;
-    let path = format!("files/{MARKUP}\u{202e}");
     let content = long();
-    let bundle = TestBundle::of(&agent, id, &[("files/note", content.as_bytes()), (&path, b"x")]);
+    let files: [(&str, &[u8]); 2] = [("files/note", content.as_bytes()), ("files/name", b"x")];
+    let bundle = TestBundle::from_places(&agent, id, &files, &hostile());
     agent.deliver(&server, id, &bundle).await;
-    for place in [
-        format!("/endpoints/{}/evidence", agent.id),
-        format!("/evidence/{id}"),
-        format!("/evidence/{id}?file=0"),
-    ] {
+    let evidence = format!("/endpoints/{}/evidence", agent.id);
+    for place in [evidence.clone(), format!("/evidence/{id}"), format!("/evidence/{id}?file=0")] {
         let html = page(&server, &who, &place).await;
+        expect_inert(&place, &html);
+    }
+    let shown = page(&server, &who, &format!("/evidence/{id}")).await;
+    assert!(shown.contains(r"\u{202e}"), "where the file was is seen");
+
+    // A path in it that no agent writes: the page says so, and not what it is.
+    let id = ordered(&server, &agent, EvidenceLimits::default()).await;
+    let path = format!("files/{MARKUP}\u{202e}");
+    agent.deliver(&server, id, &TestBundle::of(&agent, id, &[(&path, b"x")])).await;
+    for place in [evidence, format!("/evidence/{id}")] {
+        let html = server.open(&place, &who).await.text().await.unwrap();
         expect_inert(&place, &html);
     }
 }

@@ -78,7 +78,7 @@ fn keys(host: &Awaiting) -> AnyView {
         }
     });
     view! {
-        <dl class="webhook__facts">
+        <dl class="pairs">
             <dt>"New key"</dt>
             <dd>
                 <code>{host.fingerprint.clone()}</code>
