@@ -23,6 +23,7 @@ mod schedules;
 mod sessions;
 #[cfg(feature = "ssr")]
 mod sheets;
+mod webhooks;
 #[cfg(feature = "ssr")]
 pub(crate) use sheets::text::of_host;
 
@@ -31,12 +32,13 @@ pub use access::{Access, SERVER_FUNCTIONS};
 pub use batches::{batch, batch_progress, batches, cancel_batch, undo_batch};
 pub use commands::commands;
 pub use endpoints::{endpoint, endpoints};
-pub use enrolment::create_enrolment_token;
+pub use enrolment::{approve_endpoint, create_enrolment_token, enrolment, revoke_enrolment_token};
 pub use find::find_hosts;
 pub use orders::{cancel_command, order};
 pub use respond::{respond, sheet};
 pub(crate) use rpc::Rpc;
 pub use schedules::{
-    cancel_schedule, create_schedule, extend_rollback, older_schedules, rollback_of, schedules,
+    cancel_schedule, create_schedule, extend_rollback, older_schedules, preview_cron, rollback_of, schedules,
 };
 pub use sessions::{complete_setup, session, sign_in, sign_out};
+pub use webhooks::{change_webhook, webhook_deliveries, webhooks};

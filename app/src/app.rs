@@ -14,7 +14,7 @@ use crate::{
     model::session::Visitor,
     page::{
         BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Evidence, EvidenceList,
-        Keyboard, Login, NotFound, Processes, Schedules, Setup,
+        Keyboard, Login, NotFound, Processes, Schedules, Setup, Webhooks,
     },
     ui::view,
 };
@@ -50,6 +50,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/batches/:id") view=BATCH ssr=SsrMode::Async/>
                 <Route path=path!("/schedules") view=SCHEDULES ssr=SsrMode::Async/>
                 <Route path=path!("/enrol") view=ENROL ssr=SsrMode::Async/>
+                <Route path=path!("/webhooks") view=WEBHOOKS ssr=SsrMode::Async/>
             </FlatRoutes>
         </Router>
         {is_signed_in.then(|| view! { <Keyboard/> })}
@@ -81,6 +82,7 @@ const BATCHES: Page = Page(|| Box::pin(batches()));
 const BATCH: Page = Page(|| Box::pin(batch()));
 const SCHEDULES: Page = Page(|| Box::pin(schedules()));
 const ENROL: Page = Page(|| Box::pin(enrol()));
+const WEBHOOKS: Page = Page(|| Box::pin(webhooks()));
 
 #[lazy]
 fn login() -> AnyView {
@@ -135,6 +137,11 @@ fn schedules() -> AnyView {
 #[lazy]
 fn enrol() -> AnyView {
     view! { <Console><Enrol/></Console> }.into_any()
+}
+
+#[lazy]
+fn webhooks() -> AnyView {
+    view! { <Console><Webhooks/></Console> }.into_any()
 }
 
 /// Signing in and out load the page anew, so this holds for as long as the page does.

@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod session;
 pub mod sheet;
 pub mod time;
+pub mod webhook;
 
 #[cfg(feature = "ssr")]
 mod from_orchestrator;
@@ -23,7 +24,7 @@ pub use batch::{Batch, BatchPage, Progress};
 pub use channels::Channels;
 pub use command::{Accepted, Command, State};
 pub use endpoint::{Connection, Endpoint, EndpointPage};
-pub use enrolment::EnrolmentToken;
+pub use enrolment::{Awaiting, Enrolment, EnrolmentToken, Holder, ListedToken, Package};
 pub use found::FoundHost;
 pub use isolation::Isolation;
 pub use listed::Listed;
@@ -32,3 +33,4 @@ pub use schedule::{NewSchedule, Rollback, Schedule, SchedulesPage};
 pub use session::{Role, Secret, Session};
 pub use sheet::{Sheet, SheetOf};
 pub use time::Millis;
+pub use webhook::{Delivery, Webhook, WebhookChange};

@@ -77,6 +77,8 @@ export class Lab {
       LAB_HOSTS: hosts,
       LAB_OWNER: String(process.env.VOLTAXE_LAB_OWNER ?? process.pid),
       VOLTAXE_PORT: String(this.port),
+      // Receivers of webhooks are on this machine.
+      VOLTAXE_WEBHOOK_ALLOW_NETWORK: "127.0.0.0/8",
     };
   }
 

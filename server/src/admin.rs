@@ -53,7 +53,7 @@ async fn execute(config: &Config, store: &Store, command: Admin) -> anyhow::Resu
             print(&string.to_string())
         }
         Admin::ListEndpoints { json } => list(&store.endpoints().await?, json),
-        Admin::ApproveEndpoint { id } => match store.approve_endpoint(&id, "console", now).await? {
+        Admin::ApproveEndpoint { id } => match store.approve_endpoint(&id, "console", None, now).await? {
             None => {
                 bail!("{id} does not wait for approval; `voltaxe-server admin list-endpoints` shows who does")
             }

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -135,6 +136,17 @@ pub struct Settings {
     #[arg(skip)]
     pub evidence_s3_secret_access_key: Option<SecretString>,
 
+    /// Networks that webhooks may go to although they are not public, and over plain HTTP; repeat the flag, or commas
+    /// [default: none].
+    #[arg(
+        long,
+        env = "VOLTAXE_WEBHOOK_ALLOW_NETWORK",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub webhook_allow_network: Option<Vec<IpNet>>,
+
     /// `text` or `json` [default: text].
     #[arg(long, env = "VOLTAXE_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
@@ -192,6 +204,8 @@ pub struct Config {
     pub telemetry_interval_seconds: u32,
     pub log_format: LogFormat,
     pub evidence: EvidenceSettings,
+    /// Where webhooks may go besides public addresses.
+    pub webhook_networks: Vec<IpNet>,
 }
 
 #[derive(Clone, Debug)]
@@ -290,6 +304,7 @@ impl Config {
             telemetry_days: days("telemetry-days", set.telemetry_days, 7)?,
             telemetry_interval_seconds,
             log_format: set.log_format.unwrap_or_default(),
+            webhook_networks: set.webhook_allow_network.unwrap_or_default(),
         })
     }
 
@@ -331,6 +346,7 @@ impl Settings {
             evidence_s3_secret_access_key: self
                 .evidence_s3_secret_access_key
                 .or(file.evidence_s3_secret_access_key),
+            webhook_allow_network: self.webhook_allow_network.or(file.webhook_allow_network),
             log_format: self.log_format.or(file.log_format),
         }
     }

@@ -15,3 +15,4 @@ pub mod serve;
 pub mod signing_key;
 pub mod state;
 pub mod web;
+pub mod webhook_sender;

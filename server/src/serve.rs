@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use voltaxe_orchestrator::{
     Strike, StrikeConfig, StrikeError, delivery::DeliveryConfig, operators::Operators, strike::Retention,
+    webhooks::Allowance,
 };
 use voltaxe_protocol::Keypair;
 use voltaxe_store::{Store, embedded::EmbeddedPostgres};
@@ -35,6 +36,7 @@ use crate::{
     routes, signing_key,
     state::{AppState, Places, Shared},
     web::install::Installer,
+    webhook_sender,
 };
 
 const DATABASE_WITHIN: Duration = Duration::from_secs(60);
@@ -127,6 +129,7 @@ async fn run_on(
     }
     let mut upkeep = JoinSet::new();
     keep_up(&mut upkeep, &strike, retention(config));
+    upkeep.spawn(webhook_sender::run(strike.clone()));
     announce(config, &state.operators).await?;
 
     let why = tokio::select! {
@@ -215,6 +218,8 @@ pub(crate) fn strike_config(config: &Config) -> StrikeConfig {
         agent_url: config.agent_origin(),
         telemetry_interval_seconds: config.telemetry_interval_seconds,
         announce: config.announce.clone(),
+        console_url: Some(config.public_url.to_string()),
+        webhook_allowance: Allowance(config.webhook_networks.clone()),
         delivery: DeliveryConfig { strategy: config.queue_strategy, ..DeliveryConfig::default() },
         ..StrikeConfig::default()
     }
@@ -360,6 +365,9 @@ fn keep_up(tasks: &mut JoinSet<()>, strike: &Strike, retention: Retention) {
     });
     upkeep(MAINTAIN_EVERY, "evidence could not be looked after", |strike, _| {
         Box::pin(async move { strike.look_after_evidence(clock::now()).await })
+    });
+    upkeep(MAINTAIN_EVERY, "old deliveries of webhooks could not be deleted", |strike, _| {
+        Box::pin(async move { strike.forget_deliveries(clock::now()).await })
     });
     upkeep(MAINTAIN_EVERY, "the maintenance failed", |strike, retention| {
         Box::pin(async move { strike.maintain(retention, clock::now()).await })

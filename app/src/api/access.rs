@@ -35,7 +35,15 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/cancel_schedule", Access::Action(Action::CancelCommand)),
     ("/rpc/rollback_of", Access::Action(Action::View)),
     ("/rpc/extend_rollback", Access::Action(Action::Isolate)),
+    ("/rpc/preview_cron", Access::Action(Action::View)),
+    // Tokens are listed for those who may create them.
+    ("/rpc/enrolment", Access::Action(Action::View)),
     ("/rpc/create_enrolment_token", Access::Action(Action::CreateEnrolmentToken)),
+    ("/rpc/revoke_enrolment_token", Access::Action(Action::CreateEnrolmentToken)),
+    ("/rpc/approve_endpoint", Access::Action(Action::ApproveEndpoint)),
+    ("/rpc/webhooks", Access::Action(Action::ManageWebhooks)),
+    ("/rpc/webhook_deliveries", Access::Action(Action::ManageWebhooks)),
+    ("/rpc/change_webhook", Access::Action(Action::ManageWebhooks)),
 ];
 
 #[cfg(test)]

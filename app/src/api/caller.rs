@@ -67,6 +67,7 @@ pub(crate) fn session_of(operator: &Operator) -> Session {
         check: allowed(Action::CheckAgent),
         cancel: allowed(Action::CancelCommand),
         enrol: allowed(Action::CreateEnrolmentToken),
+        approve: allowed(Action::ApproveEndpoint),
     }
 }
 

@@ -34,6 +34,24 @@ pub async fn older_schedules(ended: bool, before: i64) -> Result<Listed<Schedule
     })
 }
 
+/// When a cron expression comes due next: in its zone, and in UTC.
+#[server(prefix = "/rpc", endpoint = "preview_cron", protocol = Rpc)]
+pub async fn preview_cron(cron: String, time_zone: String) -> Result<Vec<(String, String)>, ApiError> {
+    const RUNS: usize = 5;
+    use super::caller::{Caller, answer};
+
+    let preview = || {
+        let caller = Caller::expect()?;
+        let (cron, zone) = (cron.trim(), time_zone.trim());
+        let runs = caller.strike.preview_cron(&caller.permit()?, cron, zone, RUNS, caller.now)?;
+        let words = |(at, there): (chrono::DateTime<chrono::Utc>, String)| {
+            (there, crate::model::time::utc_words(at.timestamp_millis()))
+        };
+        Ok(runs.into_iter().map(words).collect())
+    };
+    answer(preview())
+}
+
 /// Answers what was made in words.
 #[server(prefix = "/rpc", endpoint = "create_schedule", protocol = Rpc)]
 pub async fn create_schedule(new: NewSchedule) -> Result<String, ApiError> {

@@ -41,6 +41,7 @@ pub struct Session {
     pub check: Allowed,
     pub cancel: Allowed,
     pub enrol: Allowed,
+    pub approve: Allowed,
 }
 
 impl Session {

@@ -1,21 +1,28 @@
 //! `/enrol`, and the same panel on the empty list.
 
+mod awaiting;
+mod tokens;
 mod wait;
 
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_meta::Title;
 
-use self::wait::Wait;
-use super::{problem, session};
+use self::{awaiting::AwaitingList, tokens::Tokens, wait::Wait};
+use super::{
+    Problem, problem, session,
+    start::{Page, Start, Started, start},
+};
 use crate::{
     api,
     clock::mounted,
     error::ApiError,
-    model::EnrolmentToken,
+    live::Mark,
+    model::{Enrolment, EnrolmentToken, Package},
     ui::{
         CopyLine, Moment, Notice, Tone,
         dom::{input_value, spawn},
-        part, text, view,
+        field::{Control, Field},
+        form, maybe, part, text, view,
     },
 };
 
@@ -29,6 +36,26 @@ pub fn Enrol() -> impl IntoView {
             <h1>"Enrol hosts"</h1>
         </div>
         <EnrolPanel first=false/>
+        {start(|| Page::Enrolment, draw)}
+    }
+}
+
+fn draw(started: Started, _mark: Mark) -> AnyView {
+    match started {
+        Ok(Start::Enrolment(enrolment)) => view! { <Loaded enrolment/> },
+        Ok(_) => ().into_any(),
+        Err(error) => view! { <Problem error/> },
+    }
+}
+
+/// Who waits to be let in, and the tokens there are.
+#[component]
+fn Loaded(enrolment: Enrolment) -> impl IntoView {
+    let shown = RwSignal::new(enrolment);
+    tokens::keep_fresh(shown);
+    view! {
+        <AwaitingList shown/>
+        <Tokens shown/>
     }
 }
 
@@ -85,10 +112,11 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
             return;
         };
         let label = input_value("label");
+        let seconds = form::value("lifetime").parse().unwrap_or(3_600);
         busy.set(true);
         error.set(None);
         spawn(async move {
-            match api::create_enrolment_token(label, count).await {
+            match api::create_enrolment_token(label, count, seconds).await {
                 Ok(made) => token.set(Some(made)),
                 Err(problem) => error.set(Some(problem)),
             }
@@ -113,6 +141,7 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
                 />
                 <p class="field__about" id="label-about">"For the audit log: what these hosts are"</p>
             </div>
+            {lifetime()}
             <button
                 class="button button--primary" type="submit" disabled=move || !mounted.get()
                 aria-disabled=move || busy.get().then_some("true")
@@ -124,34 +153,76 @@ fn TokenForm(token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
     }
 }
 
+fn lifetime() -> AnyView {
+    let lifetime = Field {
+        id: "lifetime",
+        name: "lifetime",
+        label: "Ends after",
+        about: "",
+        class: "",
+        control: Control::Select(&[
+            ("3600", "1 hour"),
+            ("28800", "8 hours"),
+            ("86400", "1 day"),
+            ("604800", "7 days"),
+        ]),
+    };
+    lifetime.draw()
+}
+
+fn package_choice() -> AnyView {
+    let package = Field {
+        id: "package",
+        name: "package",
+        label: "Package",
+        about: "",
+        class: "",
+        control: Control::Select(&[
+            ("chosen", "What fits the host: deb, rpm or tar"),
+            ("deb", "deb: Debian, Ubuntu"),
+            ("rpm", "rpm: Red Hat, SUSE"),
+            ("tar", "tar: any other Linux with systemd"),
+            ("there", "None: the agent is there already"),
+        ]),
+    };
+    package.draw()
+}
+
 #[component]
 fn Steps(made: EnrolmentToken, token: RwSignal<Option<EnrolmentToken>>) -> impl IntoView {
     let hosts = if made.uses == 1 { "one host".to_owned() } else { format!("{} hosts", made.uses) };
-    let installs = made.installer_digest.is_some();
-    let (title, where_to) = if installs {
-        ("On the new host, install and enrol the agent", "In a shell of a Linux host (x86_64 or aarch64).")
-    } else {
-        ("On the new host, enrol the agent", "In a shell, with the package voltaxe-sentinel installed.")
-    };
+    let has_packages = made.installer_digest.is_some();
+    let package = RwSignal::new(if has_packages { Package::Chosen } else { Package::There });
+    let is_there = Memo::new(move |_| package.get() == Package::There);
+    let (expires_at, since, server_url) = (made.expires_at, made.created_at, made.server_url.clone());
     view! {
         <ol class="steps">
             <li>
-                <h3>{title}</h3>
+                <h3>"Run this on the host to protect"</h3>
                 <p>
-                    {where_to} " The line holds a secret: it is shown this once, works for "
-                    {hosts} " and ends at " <Moment at=made.expires_at relative=false/> "."
+                    "As root, in a shell of that host: not on this server and not on your own machine, unless that is the one to protect. "
+                    {text(move || if is_there.get() {
+                        "The package voltaxe-sentinel must be installed there."
+                    } else {
+                        "It installs the agent on Linux, x86_64 or aarch64, and enrols it."
+                    })}
+                    " The line holds a secret: it is shown this once, works for " {hosts} " and ends at "
+                    <Moment at=expires_at relative=false/> "."
                 </p>
-                <CopyLine line=made.enrol_command() what="the enrol command"/>
+                {has_packages.then(|| view! {
+                    <div on:change=move |_| package.set(Package::of(&form::value("package")))>{package_choice()}</div>
+                })}
+                {part(move || view! { <CopyLine line=made.enrol_command(package.get()) what="the enrol command"/> })}
             </li>
-            {(!installs).then(|| view! {
+            {maybe(move || is_there.get().then(|| view! {
                 <li>
                     <h3>"Start the agent"</h3>
                     <CopyLine line=START what="the start command"/>
                 </li>
-            })}
+            }))}
             <li>
                 <h3>"See it arrive"</h3>
-                <Wait since=made.created_at server_url=made.server_url.clone()/>
+                <Wait since server_url/>
             </li>
         </ol>
         <button class="button" type="button" on:click=move |_| token.set(None)>"Create another command"</button>

@@ -11,7 +11,8 @@ use crate::{
     error::ApiError,
     live::{Live, Mark},
     model::{
-        Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage, Sheet, SheetOf, command::Of,
+        Batch, BatchPage, Command, Endpoint, EndpointPage, Enrolment, Listed, SchedulesPage, Sheet, SheetOf,
+        Webhook, command::Of,
     },
     ui::{loaded, view},
 };
@@ -27,6 +28,8 @@ pub enum Start {
     Batch(BatchPage),
     Schedules(SchedulesPage),
     Sheet(Sheet),
+    Webhooks(Vec<Webhook>),
+    Enrolment(Enrolment),
 }
 
 /// Which page, with what its address names.
@@ -39,6 +42,8 @@ pub enum Page {
     Batch(String),
     Schedules,
     Sheet(SheetOf),
+    Webhooks,
+    Enrolment,
 }
 
 pub type Started = Result<Start, ApiError>;
@@ -82,6 +87,8 @@ fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
             Page::Batches => api::batches(None).await.map(Start::Batches),
             Page::Batch(id) => api::batch(id).await.map(Start::Batch),
             Page::Sheet(of) => api::sheet(of).await.map(Start::Sheet),
+            Page::Webhooks => api::webhooks().await.map(Start::Webhooks),
+            Page::Enrolment => api::enrolment().await.map(Start::Enrolment),
             Page::Schedules => api::schedules(SCHEDULES, SCHEDULES).await.map(Start::Schedules),
         }
     })

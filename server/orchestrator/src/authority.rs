@@ -106,6 +106,7 @@ actions! {
     ManageRateLimits => Admin,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,
+    ManageWebhooks => Admin,
     ManageOperators => Admin,
 }
 

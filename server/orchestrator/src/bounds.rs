@@ -43,8 +43,9 @@ pub(crate) fn observation(isolation: &mut IsolationObservation) {
     isolation.exceptions.truncate(MOST_EXCEPTIONS);
 }
 
+/// Told on as it is, and not kept.
 pub(crate) fn progress(step: &mut String) {
-    cut(step, LONGEST_WORD_CHARS);
+    *step = crate::plain::shown(step, LONGEST_WORD_CHARS, false);
 }
 
 /// Postgres text and jsonb hold no NUL.

@@ -40,6 +40,11 @@ impl Recurrence {
         let after = after.with_timezone(&self.zone);
         self.cron.find_next_occurrence(&after, false).ok().map(|next| next.with_timezone(&Utc))
     }
+
+    /// `Sun 29 Mar 2026 03:30 CEST`.
+    pub(crate) fn in_zone(&self, at: DateTime<Utc>) -> String {
+        at.with_timezone(&self.zone).format("%a %d %b %Y %H:%M %Z").to_string()
+    }
 }
 
 #[cfg(test)]

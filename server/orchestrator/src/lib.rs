@@ -14,8 +14,10 @@ mod hints;
 pub mod meters;
 pub mod model;
 pub mod operators;
+pub mod plain;
 mod registry;
 pub mod strike;
+pub mod webhooks;
 
 pub use error::StrikeError;
 pub use strike::{Strike, StrikeConfig};

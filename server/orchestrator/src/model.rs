@@ -11,7 +11,13 @@ pub use voltaxe_store::model::{
     ObservedRecord, RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
 };
 
-pub use voltaxe_store::EvidenceFilter;
+pub use voltaxe_store::{
+    EvidenceFilter,
+    model::{
+        AwaitingEndpoint, DeliveryId, DeliveryRecord, DeliveryState, KeyHolder, WebhookId, WebhookPreset,
+        WebhookRecord, WebhookState,
+    },
+};
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,6 +4,7 @@ mod agents;
 mod batches;
 mod break_glass;
 mod console;
+mod enrolment;
 mod find;
 mod isolation;
 mod request;
@@ -38,7 +39,12 @@ use crate::{
     evidence::{Evidence, EvidenceConfig},
     meters::{Commit, Meters},
     model::DriftNote,
+    plain,
+    webhooks::Allowance,
 };
+
+/// Of the words of a drift, so much is told to pages.
+const LONGEST_DRIFT_CHARS: usize = 500;
 
 /// The rules that a deployment may set.
 #[derive(Clone, Debug)]
@@ -54,6 +60,9 @@ pub struct StrikeConfig {
     pub telemetry_interval_seconds: u32,
     /// Where agents reach the server, now and soon: isolated hosts keep these open.
     pub announce: Vec<SocketAddr>,
+    /// Where operators reach the server: links in what webhooks tell.
+    pub console_url: Option<String>,
+    pub webhook_allowance: Allowance,
 }
 
 impl Default for StrikeConfig {
@@ -66,6 +75,8 @@ impl Default for StrikeConfig {
             evidence: None,
             telemetry_interval_seconds: 15,
             announce: Vec::new(),
+            console_url: None,
+            webhook_allowance: Allowance::default(),
         }
     }
 }
@@ -208,7 +219,8 @@ fn telemetry_gatherer(store: Store, meters: Meters, events: Events) -> Gatherer<
     )
 }
 
-fn tell_drift(note: DriftNote, meters: &Meters, events: &Events) {
+fn tell_drift(mut note: DriftNote, meters: &Meters, events: &Events) {
+    note.drift.found = plain::shown(&note.drift.found, LONGEST_DRIFT_CHARS, false);
     let DriftNote { endpoint_id, hostname, drift } = &note;
     let outcome = if drift.put_back { "put back" } else { "not put back" };
     tracing::warn!(endpoint = %endpoint_id, count = drift.count, "the isolation of {hostname} was changed by somebody else, and {outcome}");

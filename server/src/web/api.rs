@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod limits;
 mod order;
 pub mod schedules;
+pub mod webhooks;
 
 use std::str::FromStr;
 

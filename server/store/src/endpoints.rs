@@ -166,6 +166,7 @@ impl Store {
         &self,
         id: &EndpointId,
         by: &str,
+        reason: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Option<Vec<EndpointId>>, StoreError> {
         let mut tx = self.durable.begin().await?;
@@ -211,12 +212,13 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         sqlx::query!(
-            "INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, detail)
-             VALUES ($1, $2, 'endpoint.approve', $3, $4, $5)",
+            "INSERT INTO audit_log (at, actor, action, endpoint_id, hostname, reason, detail)
+             VALUES ($1, $2, 'endpoint.approve', $3, $4, $5, $6)",
             now,
             by,
             id.as_str(),
             waiting.hostname,
+            reason,
             serde_json::json!({ "revoked": revoked })
         )
         .execute(&mut *tx)

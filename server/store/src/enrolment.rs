@@ -4,7 +4,7 @@ use voltaxe_protocol::{EndpointId, Epoch, HostFacts};
 use crate::{
     Store, StoreError,
     endpoints::{os_of, parse_status},
-    model::{EndpointStatus, EnrolmentTokenRecord},
+    model::{AwaitingEndpoint, EndpointStatus, EnrolmentTokenRecord, KeyHolder},
 };
 
 /// An agent that asks to be enrolled; its signature has been checked.
@@ -68,6 +68,86 @@ impl Store {
             expires_at,
             uses_left: uses,
         })
+    }
+
+    /// Tokens that may still be used, and those that ended within `since`; newest first, at most `limit`. Never the token itself.
+    #[tracing::instrument(name = "db.enrolment_token.list", skip_all, err(level = "debug"))]
+    pub async fn enrolment_tokens(
+        &self,
+        since: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<EnrolmentTokenRecord>, StoreError> {
+        Ok(sqlx::query_as!(
+            EnrolmentTokenRecord,
+            "SELECT id, label, created_by, created_at, expires_at, uses_left FROM enrolment_tokens
+             WHERE expires_at > $1 ORDER BY id DESC LIMIT $2",
+            since,
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?)
+    }
+
+    /// Takes what is left of a token's uses. Whether there was a use left.
+    #[tracing::instrument(name = "db.enrolment_token.revoke", skip_all, err(level = "debug"))]
+    pub async fn revoke_enrolment_token(
+        &self,
+        id: i64,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "WITH revoked AS (
+               UPDATE enrolment_tokens SET uses_left = 0 WHERE id = $1 AND uses_left > 0 AND expires_at > $3 RETURNING id, label
+             )
+             INSERT INTO audit_log (at, actor, action, reason, detail)
+             SELECT $3, $2, 'enrolment_token.revoke', label, jsonb_build_object('token_id', id) FROM revoked",
+            id,
+            by,
+            now
+        )
+        .execute(&self.durable)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Endpoints that wait for approval, oldest first, at most `limit`.
+    #[tracing::instrument(name = "db.endpoint.awaiting", skip_all, err(level = "debug"))]
+    pub async fn awaiting_endpoints(&self, limit: i64) -> Result<Vec<AwaitingEndpoint>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT w.id, w.hostname, w.label, w.os, w.enrolled_at, w.public_key,
+                      h.id AS "holder_id?", h.hostname AS "holder_hostname?", h.public_key AS "holder_key?",
+                      h.last_seen_at AS "holder_seen_at?"
+               FROM (SELECT * FROM endpoints WHERE status = 'awaiting_approval' ORDER BY enrolled_at, id LIMIT $1) AS w
+               LEFT JOIN endpoints h ON h.status = 'active' AND h.id <> w.id
+                 AND (h.hostname = w.hostname OR h.machine_id = w.machine_id)
+               ORDER BY w.enrolled_at, w.id, h.id"#,
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?;
+        let mut awaiting: Vec<AwaitingEndpoint> = Vec::new();
+        for row in rows {
+            let id = crate::commands::endpoint_id("endpoints", row.id)?;
+            if awaiting.last().is_none_or(|last| last.id != id) {
+                awaiting.push(AwaitingEndpoint {
+                    id,
+                    hostname: row.hostname,
+                    label: row.label,
+                    os: row.os,
+                    enrolled_at: row.enrolled_at,
+                    public_key: row.public_key,
+                    holders: Vec::new(),
+                });
+            }
+            if let (Some(last), Some(id), Some(hostname), Some(public_key)) =
+                (awaiting.last_mut(), row.holder_id, row.holder_hostname, row.holder_key)
+            {
+                let id = crate::commands::endpoint_id("endpoints", id)?;
+                last.holders.push(KeyHolder { id, hostname, public_key, last_seen_at: row.holder_seen_at });
+            }
+        }
+        Ok(awaiting)
     }
 
     /// Uses up one use of the token and writes the endpoint, in one transaction. A machine or name that another key

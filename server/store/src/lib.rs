@@ -22,6 +22,7 @@ mod queue_depth;
 mod rate_limits;
 mod schedules;
 mod telemetry;
+mod webhooks;
 
 use std::{str::FromStr as _, time::Duration};
 
@@ -42,6 +43,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 pub use telemetry::NewTelemetry;
+pub use webhooks::{
+    AttemptOutcome, AuditedEvent, ClaimedDelivery, NewDelivery, WebhookPlace, WebhookReach, WebhookTerms,
+};
 
 /// The schema, newest last. Applied by [`Store::migrate`].
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");

@@ -1,5 +1,7 @@
 //! Domain types as they come out of the database.
 
+mod webhooks;
+
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
@@ -7,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use voltaxe_protocol::{
     CommandId, CommandState, EndpointId, Envelope, Epoch, Exception, IsolationObservation, Telemetry,
+};
+
+pub use self::webhooks::{
+    DeliveryId, DeliveryRecord, DeliveryState, WebhookId, WebhookPreset, WebhookRecord, WebhookState,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -163,6 +169,27 @@ pub struct EnrolmentTokenRecord {
     pub uses_left: i32,
 }
 
+/// A host that was enrolled with a key other than the one its machine or name has, and who has these.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AwaitingEndpoint {
+    pub id: EndpointId,
+    pub hostname: String,
+    pub label: String,
+    pub os: String,
+    pub enrolled_at: DateTime<Utc>,
+    pub public_key: Vec<u8>,
+    /// Revoked by an approval.
+    pub holders: Vec<KeyHolder>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyHolder {
+    pub id: EndpointId,
+    pub hostname: String,
+    pub public_key: Vec<u8>,
+    pub last_seen_at: Option<DateTime<Utc>>,
+}
+
 macro_rules! uuid_words {
     ($($id:ident),*) => {$(
         impl fmt::Display for $id {
@@ -181,7 +208,7 @@ macro_rules! uuid_words {
     )*};
 }
 
-uuid_words!(BatchId, ScheduleId);
+uuid_words!(BatchId, DeliveryId, ScheduleId, WebhookId);
 
 impl fmt::Display for EndpointStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

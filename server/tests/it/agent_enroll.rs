@@ -82,7 +82,8 @@ async fn the_same_machine_with_another_key_waits_for_an_administrator() {
     assert_eq!((answer.status, answer.problem()), (403, "awaiting-approval"));
     assert_eq!(first.post(&server, "/telemetry", &telemetry).await.status, 200);
 
-    let revoked = server.store.approve_endpoint(&second.id, "console", clock::now()).await.unwrap().unwrap();
+    let revoked =
+        server.store.approve_endpoint(&second.id, "console", None, clock::now()).await.unwrap().unwrap();
     assert_eq!(revoked, std::slice::from_ref(&first.id));
     // Approved by another process: the server learns of it with the next sweep, a few seconds later at most.
     server.strike.sweep(clock::now()).await.unwrap();

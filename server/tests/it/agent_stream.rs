@@ -163,7 +163,7 @@ async fn a_revoked_endpoints_stream_is_closed() {
     let (mut socket, _) = first.join(&server).await;
     let second = TestAgent::enrolled(&server, "web-01").await;
     let now = voltaxe_server::clock::now();
-    server.store.approve_endpoint(&second.id, "console", now).await.unwrap().unwrap();
+    server.store.approve_endpoint(&second.id, "console", None, now).await.unwrap().unwrap();
     server.strike.sweep(now).await.unwrap();
     let ended = async {
         while let Some(Ok(message)) = futures::StreamExt::next(&mut socket).await {

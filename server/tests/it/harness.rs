@@ -12,7 +12,9 @@ use leptos::config::LeptosOptions;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use voltaxe_orchestrator::{Strike, StrikeConfig, authority::Role, operators::Operators};
+use voltaxe_orchestrator::{
+    Strike, StrikeConfig, authority::Role, operators::Operators, webhooks::Allowance,
+};
 use voltaxe_protocol::{EnrolString, Keypair};
 use voltaxe_server::{
     clock,
@@ -96,7 +98,11 @@ impl TestServer {
         let key_seed = key.to_seed();
         let store = Store::connect_lazy(database_url).unwrap();
         let url = format!("http://{address}");
-        let config = StrikeConfig { agent_url: url.clone(), ..StrikeConfig::default() };
+        let config = StrikeConfig {
+            agent_url: url.clone(),
+            webhook_allowance: own_machine(),
+            ..StrikeConfig::default()
+        };
         Self {
             url,
             address,
@@ -135,6 +141,8 @@ impl TestServer {
         let config = StrikeConfig {
             agent_url: url.clone(),
             evidence: Some(evidence_config(&evidence).unwrap()),
+            console_url: Some(url.clone()),
+            webhook_allowance: own_machine(),
             ..StrikeConfig::default()
         };
         let strike = Strike::new(store.clone(), key, config, Some(call::caller().unwrap()), clock::now());
@@ -259,6 +267,11 @@ impl TestServer {
         use sqlx::Connection as _;
         sqlx::PgConnection::connect(&self.database_url).await.unwrap()
     }
+}
+
+/// Receivers of the tests are here.
+fn own_machine() -> Allowance {
+    Allowance(vec!["127.0.0.0/8".parse().unwrap()])
 }
 
 fn new_client() -> reqwest::Client {

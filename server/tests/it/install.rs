@@ -5,6 +5,7 @@ mod shell;
 use std::fs;
 
 use sha2::{Digest as _, Sha256};
+use voltaxe_app::model::Package;
 use voltaxe_orchestrator::authority::Role;
 
 use self::shell::{Bench, PACKAGES};
@@ -196,9 +197,9 @@ async fn a_download_that_breaks_off_does_nothing() {
 
 async fn enrol_command(server: &TestServer) -> String {
     let admin = server.signed_in(Role::Admin).await;
-    let body = serde_json::json!({ "label": "", "uses": 1 });
+    let body = serde_json::json!({ "label": "", "uses": 1, "seconds": 3600 });
     let answer = server.post("/rpc/create_enrolment_token", &admin, &body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let made: voltaxe_app::model::EnrolmentToken = serde_json::from_value(answer.body).unwrap();
-    made.enrol_command()
+    made.enrol_command(Package::Chosen)
 }

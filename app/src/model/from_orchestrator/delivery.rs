@@ -9,10 +9,13 @@ use voltaxe_orchestrator::{
 use voltaxe_protocol::{AgentCheck, Command, EndpointId, NetworkIsolate, NetworkRestore};
 
 use super::millis;
-use crate::model::{
-    Batch, Channels, Order, Progress, Rollback, Schedule, State,
-    channels::Direct,
-    schedule::{Kind, ScheduleState},
+use crate::{
+    api::of_host,
+    model::{
+        Batch, Channels, Order, Progress, Rollback, Schedule, State,
+        channels::Direct,
+        schedule::{Kind, ScheduleState},
+    },
 };
 
 impl From<&ChannelHealth> for Channels {
@@ -32,7 +35,7 @@ impl From<&DirectHealth> for Direct {
             address: health.address.to_string(),
             worked_at: health.worked_at.map(millis),
             failed_at: health.failed_at.map(millis),
-            problem: health.problem.clone(),
+            problem: health.problem.as_deref().map(of_host),
         }
     }
 }

@@ -23,6 +23,7 @@ pub const PLACES: &[Place] = &[
     Place { path: "/batches", name: "Batches", group: Group::Daily, key: "b" },
     Place { path: "/schedules", name: "Schedules", group: Group::Daily, key: "s" },
     Place { path: "/enrol", name: "Enrol", group: Group::More, key: "n" },
+    Place { path: "/webhooks", name: "Webhooks", group: Group::More, key: "w" },
 ];
 
 impl Place {

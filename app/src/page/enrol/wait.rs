@@ -70,8 +70,12 @@ fn Hints(server_url: String) -> impl IntoView {
                     ": the installer is not the one this line was made for. Create another command; if it happens again, somebody alters the download."
                 </li>
                 <li>
-                    "The host does not reach this server: " <code>{format!("curl -I {server_url}/healthz")}</code>
-                    " must answer from there."
+                    "The host does not reach this server: " <code>{["curl -I ", &server_url, "/healthz"].concat()}</code>
+                    " must answer from there. No name found: its DNS. Refused: the port or a firewall on the way. An answer of somebody else: a proxy; the agent takes none."
+                </li>
+                <li>
+                    "Its clock is more than a minute off: " <code>"date -u"</code>
+                    " there and here must agree; without that no request of the agent counts."
                 </li>
                 <li>"The agent runs but has not enrolled: " <code>"sudo voltaxe-sentinel status"</code> " says so."</li>
                 <li>"The rest is in its log: " <code>"journalctl -u voltaxe-sentinel -n 50"</code></li>

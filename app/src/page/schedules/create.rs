@@ -1,3 +1,5 @@
+mod next;
+
 use leptos::{ev::SubmitEvent, prelude::*};
 use web_sys::HtmlDialogElement;
 
@@ -167,7 +169,7 @@ fn new_fields() -> AnyView {
         fields("form form--row", &what),
         hosts.draw(),
         at.draw(),
-        fields("form form--row runs-again", &again),
+        next::repetition(fields("form form--row", &again)),
         end.draw(),
         reason.draw(),
     ])

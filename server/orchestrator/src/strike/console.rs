@@ -7,7 +7,7 @@ use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, timeout},
 };
-use voltaxe_protocol::{Command, CommandId, CommandState, EndpointId, EnrolString};
+use voltaxe_protocol::{Command, CommandId, CommandState, EndpointId};
 use voltaxe_store::{AuditEntry, Cancel, Enqueue, NewCommand};
 
 use super::{
@@ -18,9 +18,8 @@ use crate::{
     StrikeError,
     authority::{Operator, Permit, may},
     delivery::Enqueued,
-    enrolment,
     events::{Change, Event},
-    model::{Accepted, CommandRecord, EndpointRecord, EndpointView, EnrolmentTokenRecord, Method, RateLimit},
+    model::{Accepted, CommandRecord, EndpointRecord, EndpointView, Method, RateLimit},
 };
 
 /// How long a click's answer waits for the receipt, so that it can name the channel that got it. A call may take longer:
@@ -28,8 +27,6 @@ use crate::{
 const RECEIPT_WITHIN: Duration = Duration::from_millis(750);
 /// Looked for in the database while an event is waited for.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
-const LABEL_CHARS: usize = 100;
-const TOKEN_USES: std::ops::RangeInclusive<i32> = 1..=1000;
 const COMMANDS_AT_ONCE: i64 = 500;
 
 impl Strike {
@@ -229,59 +226,6 @@ impl Strike {
             return Err(StrikeError::NotFound(format!("there is no rate limit for {kind:?}")));
         }
         self.delivery().sweep(now).await
-    }
-
-    /// A string that lets `uses` hosts enrol within the hour. It is shown once: only its hash is kept.
-    pub async fn create_enrolment_token(
-        &self,
-        permit: &Permit<may::CreateEnrolmentToken>,
-        label: String,
-        uses: i32,
-        now: DateTime<Utc>,
-    ) -> Result<(EnrolString, EnrolmentTokenRecord), StrikeError> {
-        self.make_enrolment_token(&permit.operator().username, label, uses, now).await
-    }
-
-    /// For the server's own console, where being able to run the program is the permission.
-    pub async fn create_enrolment_token_at_console(
-        &self,
-        label: String,
-        uses: i32,
-        now: DateTime<Utc>,
-    ) -> Result<(EnrolString, EnrolmentTokenRecord), StrikeError> {
-        self.make_enrolment_token("console", label, uses, now).await
-    }
-
-    async fn make_enrolment_token(
-        &self,
-        by: &str,
-        label: String,
-        uses: i32,
-        now: DateTime<Utc>,
-    ) -> Result<(EnrolString, EnrolmentTokenRecord), StrikeError> {
-        let label = label.trim();
-        if label.chars().count() > LABEL_CHARS {
-            return Err(StrikeError::Invalid {
-                field: "label",
-                problem: format!("must be at most {LABEL_CHARS} characters"),
-            });
-        }
-        if !TOKEN_USES.contains(&uses) {
-            return Err(StrikeError::Invalid { field: "uses", problem: "must be 1 to 1000".to_owned() });
-        }
-        let token = enrolment::new_secret();
-        let expires_at = now + self.inner.config.enrolment_token_lifetime;
-        let record = self
-            .inner
-            .store
-            .create_enrolment_token(&enrolment::hash(&token), label, uses, by, now, expires_at)
-            .await?;
-        let string = EnrolString {
-            token,
-            server_key: self.public_key().fingerprint(),
-            server_url: self.inner.config.agent_url.clone(),
-        };
-        Ok((string, record))
     }
 
     pub(super) async fn resolve(&self, target: &Target) -> Result<EndpointId, StrikeError> {

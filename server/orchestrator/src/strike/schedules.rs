@@ -36,6 +36,9 @@ pub struct ScheduleRequest {
     pub idempotency_key: Option<Uuid>,
 }
 
+/// Each run, and its date, time and zone's letters where the schedule is at home.
+pub type CronPreview = Vec<(DateTime<Utc>, String)>;
+
 #[derive(Clone, Debug)]
 pub enum When {
     /// Not before this time.
@@ -45,6 +48,21 @@ pub enum When {
 }
 
 impl Strike {
+    /// When a cron expression would come due next, at most `count` times.
+    pub fn preview_cron(
+        &self,
+        _permit: &Permit<may::View>,
+        expression: &str,
+        time_zone: &str,
+        count: usize,
+        now: DateTime<Utc>,
+    ) -> Result<CronPreview, StrikeError> {
+        let recurrence =
+            Recurrence::parse(expression, time_zone).map_err(|(field, problem)| invalid(field, problem))?;
+        let runs = std::iter::successors(recurrence.next(now), |run| recurrence.next(*run));
+        Ok(runs.take(count).map(|run| (run, recurrence.in_zone(run))).collect())
+    }
+
     pub async fn create_schedule(
         &self,
         operator: &Operator,

@@ -37,12 +37,31 @@ impl TestBundle {
         Self::listing(agent, id, files, &listed)
     }
 
+    /// With a manifest that says that each file was at `place`.
+    pub fn from_places(agent: &TestAgent, id: CommandId, files: &[(&str, &[u8])], place: &str) -> Self {
+        let listed: Vec<(String, String, u64)> = files
+            .iter()
+            .map(|(path, content)| ((*path).to_owned(), sha256(content), content.len() as u64))
+            .collect();
+        Self::listing_at(agent, id, files, &listed, |_| place.to_owned())
+    }
+
     /// With a manifest that lists what it likes: paths, digests, sizes.
     pub fn listing(
         agent: &TestAgent,
         id: CommandId,
         files: &[(&str, &[u8])],
         listed: &[(String, String, u64)],
+    ) -> Self {
+        Self::listing_at(agent, id, files, listed, |path| format!("/{path}"))
+    }
+
+    fn listing_at(
+        agent: &TestAgent,
+        id: CommandId,
+        files: &[(&str, &[u8])],
+        listed: &[(String, String, u64)],
+        place: impl Fn(&str) -> String,
     ) -> Self {
         let finished_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let entry = |(path, sha256, size_bytes): &(String, String, u64)| ManifestEntry {
@@ -51,7 +70,7 @@ impl TestBundle {
             sha256: sha256.clone(),
             size_bytes: *size_bytes,
             collected_at: finished_at,
-            source: Some(format!("/{path}")),
+            source: Some(place(path)),
         };
         let manifest = Manifest {
             command_id: id,
