@@ -101,6 +101,8 @@ actions! {
     /// What was collected from a host: its list, its files, its custody.
     ViewEvidence => Responder,
     DownloadEvidence => Responder,
+    /// Who did what and why: reasons name people and suspicions.
+    ViewAudit => Responder,
     ManageRateLimits => Admin,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,

@@ -2,6 +2,7 @@
 //!
 //! No SQL text and no HTTP types here; every decision takes `now` as an argument.
 
+pub mod audit;
 pub mod authority;
 mod bounds;
 mod cron;
@@ -10,11 +11,13 @@ pub mod enrolment;
 mod error;
 pub mod events;
 pub mod evidence;
+pub mod health;
 mod hints;
 pub mod meters;
 pub mod model;
 pub mod operators;
 mod registry;
+mod search;
 pub mod strike;
 
 pub use error::StrikeError;

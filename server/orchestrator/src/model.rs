@@ -11,7 +11,15 @@ pub use voltaxe_store::model::{
     RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
 };
 
-pub use voltaxe_store::EvidenceFilter;
+pub use voltaxe_store::{CommandFilter, EvidenceFilter};
+
+/// Part of a list that is searched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<T> {
+    pub rows: Vec<T>,
+    /// Search on below this id. `None`: all was looked at.
+    pub next: Option<i64>,
+}
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@ mod console;
 mod isolation;
 mod request;
 mod schedules;
+mod search;
 mod upkeep;
 
 use std::{
@@ -24,6 +25,7 @@ pub use self::agents::AgentError;
 pub use self::batches::{BatchProgress, BatchRequest};
 pub use self::break_glass::IssuedTicket;
 pub use self::console::check_rate_limit;
+pub(crate) use self::search::words as search_words;
 pub use self::request::{Request, Target, action_of};
 pub use self::schedules::{ScheduleRequest, When};
 pub use self::upkeep::Retention;
@@ -34,6 +36,7 @@ use crate::{
     delivery::{Delivery, DeliveryConfig, Gatherer},
     events::{Change, Events},
     evidence::{Evidence, EvidenceConfig},
+    health::{Deployment, Recent},
     meters::{Commit, Meters},
     model::DriftNote,
 };
@@ -52,6 +55,8 @@ pub struct StrikeConfig {
     pub telemetry_interval_seconds: u32,
     /// Where agents reach the server, now and soon: isolated hosts keep these open.
     pub announce: Vec<SocketAddr>,
+    /// Told on the pages, and nothing else.
+    pub deployment: Deployment,
 }
 
 impl Default for StrikeConfig {
@@ -64,6 +69,7 @@ impl Default for StrikeConfig {
             evidence: None,
             telemetry_interval_seconds: 15,
             announce: Vec::new(),
+            deployment: Deployment::default(),
         }
     }
 }
@@ -88,6 +94,7 @@ struct Inner {
     names: Mutex<HashMap<String, EndpointId>>,
     /// When the progress of a command was told last.
     progress: Mutex<HashMap<CommandId, DateTime<Utc>>>,
+    recent: Recent,
 }
 
 impl Strike {
@@ -123,6 +130,7 @@ impl Strike {
                 keys: Mutex::default(),
                 names: Mutex::default(),
                 progress: Mutex::default(),
+                recent: Recent::since(now),
             }),
         }
     }
@@ -153,6 +161,10 @@ impl Strike {
     #[must_use]
     pub fn delivery(&self) -> &Delivery<Store> {
         &self.inner.delivery
+    }
+
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.inner.recent
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -13,7 +13,7 @@ use axum::{
 };
 use futures::stream;
 use tokio::{
-    sync::{OwnedSemaphorePermit, broadcast},
+    sync::{OwnedSemaphorePermit, broadcast, watch},
     time::{Interval, MissedTickBehavior, interval},
 };
 use voltaxe_app::model;
@@ -54,6 +54,7 @@ pub async fn events(
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watcher = Watcher {
+        changes: state.operators.changes(),
         state,
         signed_in,
         ready,
@@ -82,6 +83,8 @@ struct Watcher {
     at: EventId,
     ping: Interval,
     pings: u32,
+    /// Of operators: after one the session is looked at again at once.
+    changes: watch::Receiver<u64>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -94,6 +97,10 @@ impl Watcher {
         tokio::select! {
             biased;
             () = self.state.shutdown.cancelled() => None,
+            // An operator was changed, perhaps this one. A comment tells a browser nothing.
+            Ok(()) = self.changes.changed() => {
+                if self.session_ended().await { None } else { Some(Frame::default().comment("")) }
+            }
             event = self.live.recv() => match event {
                 Ok(event) => {
                     self.at = event.id;

@@ -30,7 +30,7 @@ const RECEIPT_WITHIN: Duration = Duration::from_millis(750);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 const LABEL_CHARS: usize = 100;
 const TOKEN_USES: std::ops::RangeInclusive<i32> = 1..=1000;
-const COMMANDS_AT_ONCE: i64 = 500;
+pub(super) const COMMANDS_AT_ONCE: i64 = 500;
 
 impl Strike {
     /// All endpoints but revoked ones, by name.
