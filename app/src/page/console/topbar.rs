@@ -9,12 +9,16 @@ use crate::{
     ui::{Brand, Icon, Shape, all, dom::spawn, local_time, maybe, text, theme::ThemeSwitch, view},
 };
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 9] = [
     ("/", "Endpoints"),
     ("/commands", "Commands"),
     ("/batches", "Batches"),
     ("/schedules", "Schedules"),
     ("/enrol", "Enrol"),
+    ("/audit", "Audit"),
+    ("/operators", "Operators"),
+    ("/health", "Health"),
+    ("/settings", "Settings"),
 ];
 
 #[component]
