@@ -14,6 +14,7 @@ mod enrolment;
 #[cfg(feature = "ssr")]
 pub(crate) mod exceptions;
 mod find;
+mod operate;
 mod orders;
 #[cfg(feature = "ssr")]
 mod parse;
@@ -30,10 +31,11 @@ pub(crate) use sheets::text::of_host;
 #[cfg(feature = "ssr")]
 pub use access::{Access, SERVER_FUNCTIONS};
 pub use batches::{batch, batch_progress, batches, cancel_batch, undo_batch};
-pub use commands::commands;
+pub use commands::{command_page, commands};
 pub use endpoints::{endpoint, endpoints};
 pub use enrolment::{approve_endpoint, create_enrolment_token, enrolment, revoke_enrolment_token};
 pub use find::find_hosts;
+pub use operate::operate;
 pub use orders::{cancel_command, order};
 pub use respond::{respond, sheet};
 pub(crate) use rpc::Rpc;

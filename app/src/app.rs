@@ -13,8 +13,9 @@ use crate::{
     codec::PageJson,
     model::session::Visitor,
     page::{
-        BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Evidence, EvidenceList,
-        Keyboard, Login, NotFound, Processes, Schedules, Setup, Webhooks,
+        Audit, AuditRow, BatchPage, Batches, CommandPage, Commands, Console, Desk, EndpointPage, Endpoints,
+        Enrol, Evidence, EvidenceList, Health, Keyboard, Login, NotFound, OperatorPage, Operators, Processes,
+        Schedules, Settings, Setup, Webhooks,
     },
     ui::view,
 };
@@ -49,6 +50,13 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/batches") view=BATCHES ssr=SsrMode::Async/>
                 <Route path=path!("/batches/:id") view=BATCH ssr=SsrMode::Async/>
                 <Route path=path!("/schedules") view=SCHEDULES ssr=SsrMode::Async/>
+                <Route path=path!("/audit") view=AUDIT ssr=SsrMode::Async/>
+                <Route path=path!("/audit/:id") view=AUDIT_ROW ssr=SsrMode::Async/>
+                <Route path=path!("/operators") view=OPERATORS ssr=SsrMode::Async/>
+                <Route path=path!("/operators/:id") view=OPERATOR ssr=SsrMode::Async/>
+                <Route path=path!("/settings") view=SETTINGS ssr=SsrMode::Async/>
+                <Route path=path!("/health") view=HEALTH ssr=SsrMode::Async/>
+                <Route path=path!("/commands/:id") view=COMMAND ssr=SsrMode::Async/>
                 <Route path=path!("/enrol") view=ENROL ssr=SsrMode::Async/>
                 <Route path=path!("/webhooks") view=WEBHOOKS ssr=SsrMode::Async/>
             </FlatRoutes>
@@ -83,6 +91,13 @@ const BATCH: Page = Page(|| Box::pin(batch()));
 const SCHEDULES: Page = Page(|| Box::pin(schedules()));
 const ENROL: Page = Page(|| Box::pin(enrol()));
 const WEBHOOKS: Page = Page(|| Box::pin(webhooks()));
+const AUDIT: Page = Page(|| Box::pin(audit()));
+const AUDIT_ROW: Page = Page(|| Box::pin(audit_row()));
+const OPERATORS: Page = Page(|| Box::pin(operators()));
+const OPERATOR: Page = Page(|| Box::pin(operator()));
+const SETTINGS: Page = Page(|| Box::pin(settings()));
+const HEALTH: Page = Page(|| Box::pin(health()));
+const COMMAND: Page = Page(|| Box::pin(command()));
 
 #[lazy]
 fn login() -> AnyView {
@@ -142,6 +157,41 @@ fn enrol() -> AnyView {
 #[lazy]
 fn webhooks() -> AnyView {
     view! { <Console><Webhooks/></Console> }.into_any()
+}
+
+#[lazy]
+fn audit() -> AnyView {
+    view! { <Console><Audit/></Console> }.into_any()
+}
+
+#[lazy]
+fn audit_row() -> AnyView {
+    view! { <Console><AuditRow/></Console> }.into_any()
+}
+
+#[lazy]
+fn operators() -> AnyView {
+    view! { <Console><Operators/></Console> }.into_any()
+}
+
+#[lazy]
+fn operator() -> AnyView {
+    view! { <Console><OperatorPage/></Console> }.into_any()
+}
+
+#[lazy]
+fn settings() -> AnyView {
+    view! { <Console><Settings/></Console> }.into_any()
+}
+
+#[lazy]
+fn health() -> AnyView {
+    view! { <Console><Health/></Console> }.into_any()
+}
+
+#[lazy]
+fn command() -> AnyView {
+    view! { <Console><CommandPage/></Console> }.into_any()
 }
 
 /// Signing in and out load the page anew, so this holds for as long as the page does.

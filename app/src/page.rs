@@ -2,8 +2,10 @@
 
 mod ask;
 mod asking;
+mod audit;
 mod batch;
 mod batches;
+mod command;
 mod command_table;
 mod commands;
 mod console;
@@ -11,28 +13,37 @@ mod endpoint;
 mod endpoints;
 mod enrol;
 mod evidence;
+mod health;
 mod login;
 mod not_found;
+mod operators;
 mod order_dialog;
 mod processes;
+mod records;
 mod schedules;
+mod settings;
 mod setup;
 mod sheet_head;
 mod start;
 mod webhooks;
 
+pub use audit::{Audit, AuditRow};
 pub use batch::BatchPage;
 pub use batches::Batches;
+pub use command::CommandPage;
 pub use commands::Commands;
 pub use console::{Console, Desk, Keyboard};
 pub use endpoint::EndpointPage;
 pub use endpoints::Endpoints;
 pub use enrol::Enrol;
 pub use evidence::{Evidence, EvidenceList};
+pub use health::Health;
 pub use login::Login;
 pub use not_found::NotFound;
+pub use operators::{OperatorPage, Operators};
 pub use processes::Processes;
 pub use schedules::Schedules;
+pub use settings::Settings;
 pub use setup::Setup;
 pub use webhooks::Webhooks;
 

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use voltaxe_orchestrator::{StrikeError, authority::Forbidden, strike::AgentError};
+use voltaxe_orchestrator::{StrikeError, authority::Forbidden, operators::SetupError, strike::AgentError};
 use voltaxe_protocol::{Problem, RefusalReason, RequestSignatureError};
 use voltaxe_store::StoreError;
 
@@ -137,6 +137,27 @@ fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+impl From<SetupError> for ApiError {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Invalid { field: "id", .. } => Self::not_found("there is no such operator"),
+            SetupError::Invalid { field, problem } => Self::invalid(field, problem),
+            SetupError::LinkInvalid | SetupError::AlreadySetUp => {
+                Self::new(StatusCode::CONFLICT, "conflict", "That cannot be done now")
+                    .detail(error.to_string())
+            }
+            SetupError::Throttled { retry_after_seconds } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many attempts")
+                    .detail("Wrong passwords came from this address. Wait, then try again.")
+                    .retry_after(retry_after_seconds)
+            }
+            SetupError::Busy => Self::busy(),
+            SetupError::Unavailable(source) => Self::unavailable(source),
+            SetupError::Internal(source) => Self::internal(source),
+        }
+    }
 }
 
 impl From<StrikeError> for ApiError {

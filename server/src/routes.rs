@@ -9,7 +9,7 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, delete, get, post, put},
+    routing::{MethodRouter, delete, get, patch, post, put},
 };
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
@@ -31,7 +31,10 @@ use crate::{
     problem::ApiError,
     state::AppState,
     web::{
-        api::{self, batches, commands, endpoints, evidence, limits as rate_limits, schedules, webhooks},
+        api::{
+            self, audit, batches, commands, endpoints, evidence, limits as rate_limits, operators, schedules,
+            webhooks,
+        },
         events, headers, health, install, pages, request_log,
         session::{self, SignedIn},
     },
@@ -209,6 +212,40 @@ pub fn console_routes() -> Vec<Route> {
             "/api/webhooks/deliveries/{id}/retry",
             Operator(Action::ManageWebhooks),
             post(webhooks::retry),
+        ),
+        route(Method::GET, "/api/audit", Operator(Action::ViewAudit), get(audit::list)),
+        route(Method::GET, "/api/audit/{id}", Operator(Action::ViewAudit), get(audit::get)),
+        route(Method::GET, "/api/operators", Operator(Action::ManageOperators), get(operators::list)),
+        route(Method::POST, "/api/operators", Operator(Action::ManageOperators), post(operators::create)),
+        route(
+            Method::PATCH,
+            "/api/operators/{id}",
+            Operator(Action::ManageOperators),
+            patch(operators::change),
+        ),
+        route(
+            Method::PUT,
+            "/api/operators/{id}/password",
+            Operator(Action::ManageOperators),
+            put(operators::reset_password),
+        ),
+        route(
+            Method::GET,
+            "/api/operators/{id}/sessions",
+            Operator(Action::ManageOperators),
+            get(operators::sessions),
+        ),
+        route(
+            Method::DELETE,
+            "/api/operators/{id}/sessions",
+            Operator(Action::ManageOperators),
+            delete(operators::revoke_all),
+        ),
+        route(
+            Method::DELETE,
+            "/api/operators/{id}/sessions/{session}",
+            Operator(Action::ManageOperators),
+            delete(operators::revoke),
         ),
         route(Method::GET, "/metrics", Operator(Action::View), get(api::metrics)),
         route(Method::GET, "/telemetry", Operator(Action::View), get(api::telemetry)),

@@ -22,8 +22,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use voltaxe_orchestrator::{
-    Strike, StrikeConfig, StrikeError, delivery::DeliveryConfig, operators::Operators, strike::Retention,
-    webhooks::Allowance,
+    Strike, StrikeConfig, StrikeError, delivery::DeliveryConfig, health::Deployment, operators::Operators,
+    strike::Retention, webhooks::Allowance,
 };
 use voltaxe_protocol::Keypair;
 use voltaxe_store::{Store, embedded::EmbeddedPostgres};
@@ -52,6 +52,7 @@ const SCHEDULES_EVERY: Duration = Duration::from_secs(1);
 const TELL_EVERY: Duration = Duration::from_millis(50);
 const FLUSH_EVERY: Duration = Duration::from_secs(15);
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
+const SAMPLE_EVERY: Duration = Duration::from_secs(60);
 const MAINTAIN_EVERY: Duration = Duration::from_secs(3600);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -101,7 +102,7 @@ async fn run_on(
     let strike_config = StrikeConfig { evidence, ..strike_config(config) };
     let strike = Strike::new(store.clone(), key, strike_config, caller, clock::now());
     let state = AppState::from(Shared {
-        operators: Operators::new(store),
+        operators: Operators::with(store, !config.behind_proxy),
         leptos: leptos_options(config),
         nonces,
         places: Places::default(),
@@ -220,6 +221,13 @@ pub(crate) fn strike_config(config: &Config) -> StrikeConfig {
         announce: config.announce.clone(),
         console_url: Some(config.public_url.to_string()),
         webhook_allowance: Allowance(config.webhook_networks.clone()),
+        deployment: Deployment {
+            version: env!("CARGO_PKG_VERSION"),
+            history_days: config.history_days,
+            samples_days: config.telemetry_days,
+            embedded_postgres: config.database_url.is_none(),
+            state_dir: Some(config.state_dir.clone()),
+        },
         delivery: DeliveryConfig { strategy: config.queue_strategy, ..DeliveryConfig::default() },
         ..StrikeConfig::default()
     }
@@ -359,6 +367,9 @@ fn keep_up(tasks: &mut JoinSet<()>, strike: &Strike, retention: Retention) {
     });
     upkeep(MEASURE_EVERY, "the queue could not be measured", |strike, _| {
         Box::pin(async move { strike.measure(clock::now()).await })
+    });
+    upkeep(SAMPLE_EVERY, "the server's health could not be kept", |strike, _| {
+        Box::pin(async move { strike.keep_sample(clock::now()).await })
     });
     upkeep(EVIDENCE_EVERY, "how far evidence has come could not be written", |strike, _| {
         Box::pin(async move { strike.flush_evidence(clock::now()).await })

@@ -18,6 +18,9 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/endpoint", Access::Action(Action::View)),
     ("/rpc/find_hosts", Access::Action(Action::View)),
     ("/rpc/commands", Access::Action(Action::View)),
+    ("/rpc/command_page", Access::Action(Action::View)),
+    // One's own password and sessions are everybody's; for the rest the orchestrator asks for the role.
+    ("/rpc/operate", Access::SignedIn),
     // The least of what may be ordered; the orchestrator asks for the order's own.
     ("/rpc/order", Access::Action(Action::CheckAgent)),
     ("/rpc/respond", Access::Action(Action::CheckAgent)),

@@ -19,6 +19,11 @@ impl Form {
         self.all(name).next().unwrap_or_default()
     }
 
+    /// As it was written, for passwords.
+    pub(super) fn raw(&self, name: &str) -> String {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
     }

@@ -75,6 +75,8 @@ pub struct Command {
 #[serde(rename_all = "snake_case")]
 pub enum Of {
     All,
+    /// What the page of commands asks for in its address.
+    Matching(String),
     Endpoint(String),
     Batch(String),
 }

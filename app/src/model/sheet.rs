@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::{Figure, Form};
+
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Sheet {
     pub title: String,
@@ -29,6 +31,10 @@ pub enum Part {
     Link(String, String),
     /// What is being waited for, and how far it is in percent.
     Progress(String, u8),
+    /// Drawn by the pages of records alone.
+    Form(Form),
+    /// Likewise.
+    Figures(Vec<Figure>),
 }
 
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -69,6 +75,16 @@ pub enum SheetOf {
     EvidenceList(String),
     /// A bundle's id, and what its page's address asks for.
     Evidence(String, String),
+    /// What the page's address asks for.
+    Audit(String),
+    AuditRow(String),
+    Operators,
+    /// An operator's id.
+    Operator(String),
+    Settings,
+    Health,
+    /// A command's id.
+    Command(String),
 }
 
 /// How far a long command is, or a bundle on its way.

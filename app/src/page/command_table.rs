@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::{
     live::{Change, Live, Mark},
-    model::{Command, State},
+    model::{Command, CommandFilter, State},
     ui::{
         Item, Moment, StateBadge, cell,
         dom::{Gathered, effect},
@@ -28,12 +28,22 @@ pub fn CommandTable(commands: RwSignal<Vec<Command>>) -> impl IntoView {
 /// Lays what happens to commands over a list of them, newest first. Many changes are drawn together. With `adds` new
 /// commands come on top, and the oldest leave.
 pub fn follow(commands: RwSignal<Vec<Command>>, older: RwSignal<Option<i64>>, mark: Mark, adds: bool) {
+    follow_matching(commands, older, mark, adds.then(CommandFilter::default));
+}
+
+/// As [`follow`]; `adds`: which new commands come on top, if any do. What is shown stays, whatever becomes of it.
+pub fn follow_matching(
+    commands: RwSignal<Vec<Command>>,
+    older: RwSignal<Option<i64>>,
+    mark: Mark,
+    adds: Option<CommandFilter>,
+) {
     let live = Live::expect();
     let waiting = StoredValue::new(Vec::<Command>::new());
     let draw = Gathered::new(Duration::from_millis(200), move || {
         let changed = waiting.try_update_value(std::mem::take).unwrap_or_default();
         let older_than = older.try_get_untracked().flatten();
-        commands.try_update(|commands| lay(commands, changed, adds, older_than));
+        commands.try_update(|commands| lay(commands, changed, adds.as_ref(), older_than));
         if commands.try_with_untracked(Vec::len) == Some(MOST) {
             older.try_set(commands.with_untracked(|commands| commands.last().map(|last| last.id)));
         }
@@ -49,11 +59,12 @@ pub fn follow(commands: RwSignal<Vec<Command>>, older: RwSignal<Option<i64>>, ma
 }
 
 /// What is older than `older` has not been loaded yet, and comes with the rest.
-fn lay(commands: &mut Vec<Command>, changed: Vec<Command>, adds: bool, older: Option<i64>) {
+fn lay(commands: &mut Vec<Command>, changed: Vec<Command>, adds: Option<&CommandFilter>, older: Option<i64>) {
     for new in changed {
         if let Some(known) = commands.iter_mut().find(|known| known.id == new.id) {
             *known = new;
-        } else if adds && older.is_none_or(|older| new.id > older) {
+        } else if adds.is_some_and(|filter| filter.matches(&new)) && older.is_none_or(|older| new.id > older)
+        {
             let place = commands.partition_point(|known| known.id > new.id);
             commands.insert(place, new);
             commands.truncate(MOST);
@@ -68,7 +79,8 @@ fn version(command: &Command) -> String {
 
 fn line(command: &Command) -> AnyView {
     let id = format!("#{}", command.id);
-    let head = view! { {command.title().to_owned()} " " <span class="entry__id mono">{id}</span> };
+    let own = format!("/commands/{}", command.id);
+    let head = view! { {command.title().to_owned()} " " <a class="entry__id mono" href=own>{id}</a> };
     let page = format!("/endpoints/{}", command.endpoint_id);
     let host = view! { <a class="row__host" href=page>{command.hostname.clone()}</a> };
     let why = match &command.message {
@@ -93,6 +105,16 @@ mod tests {
     use super::*;
     use crate::model::command::tests::command;
 
+    const ALL: Option<&CommandFilter> = Some(&CommandFilter {
+        state: None,
+        kind: String::new(),
+        operator: String::new(),
+        host: String::new(),
+        batch: String::new(),
+        from: None,
+        to: None,
+    });
+
     fn ids(commands: &[Command]) -> Vec<i64> {
         commands.iter().map(|command| command.id).collect()
     }
@@ -106,26 +128,26 @@ mod tests {
         let mut shown = vec![numbered(9, State::Pending), numbered(7, State::Pending)];
         let changed =
             || vec![numbered(7, State::Executed), numbered(10, State::Pending), numbered(8, State::Pending)];
-        lay(&mut shown, changed(), false, None);
+        lay(&mut shown, changed(), None, None);
         assert_eq!(ids(&shown), [9, 7]);
         assert_eq!(shown[1].state, State::Executed);
-        lay(&mut shown, changed(), true, Some(7));
+        lay(&mut shown, changed(), ALL, Some(7));
         assert_eq!(ids(&shown), [10, 9, 8, 7]);
     }
 
     #[test]
     fn what_is_not_loaded_yet_is_not_put_below_a_gap() {
         let mut shown = vec![numbered(9, State::Pending)];
-        lay(&mut shown, vec![numbered(3, State::Executed)], true, Some(9));
+        lay(&mut shown, vec![numbered(3, State::Executed)], ALL, Some(9));
         assert_eq!(ids(&shown), [9]);
-        lay(&mut shown, vec![numbered(3, State::Executed)], true, None);
+        lay(&mut shown, vec![numbered(3, State::Executed)], ALL, None);
         assert_eq!(ids(&shown), [9, 3]);
     }
 
     #[test]
     fn a_storm_does_not_make_the_list_longer_than_it_may_be() {
         let mut shown = Vec::new();
-        lay(&mut shown, (0..2_000).map(|id| numbered(id, State::Pending)).collect(), true, None);
+        lay(&mut shown, (0..2_000).map(|id| numbered(id, State::Pending)).collect(), ALL, None);
         assert_eq!(shown.len(), MOST);
         assert_eq!(shown[0].id, 1_999);
     }

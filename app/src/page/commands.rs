@@ -2,52 +2,65 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
+use leptos_router::hooks::use_location;
 
 use super::{
     Problem,
     ask::{Load, More},
-    command_table::{CommandTable, follow},
+    command_table::{CommandTable, follow_matching},
+    records::record_form::{Done, record_form},
     start::{Page, Start, Started, start},
 };
 use crate::{
     api,
     live::{Change, Live, Mark},
-    model::{Command, Listed, command::Of},
+    model::{CommandPage, command::Of},
     ui::{
         dom::{effect, spawn},
         maybe, view,
     },
 };
 
+/// What the address asks for.
+#[derive(Clone, Copy)]
+struct Asked(Signal<String>);
+
 #[component]
 pub fn Commands() -> impl IntoView {
+    let location = use_location();
+    let asked = Signal::derive(move || location.search.get().trim_start_matches('?').to_owned());
+    provide_context(Asked(asked));
     view! {
         <Title text="Commands"/>
         <div class="head">
             <h1>"Commands"</h1>
         </div>
-        {start(|| Page::Commands, draw)}
+        {start(move || Page::Commands(asked.get()), draw)}
     }
 }
 
 fn draw(started: Started, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Commands(commands)) => view! { <Loaded commands mark/> },
+        Ok(Start::Commands(page)) => view! { <Loaded page mark/> },
         Ok(_) => ().into_any(),
         Err(error) => view! { <Problem error/> },
     }
 }
 
 #[component]
-fn Loaded(commands: Listed<Command>, mark: Mark) -> impl IntoView {
+fn Loaded(page: CommandPage, mark: Mark) -> impl IntoView {
     let live = Live::expect();
+    // The page is drawn anew for another address.
+    let query = StoredValue::new(expect_context::<Asked>().0.get_untracked());
+    let CommandPage { form, filter, commands } = page;
+    let is_filtered = filter != Default::default();
     let (rows, older) = (RwSignal::new(commands.rows), RwSignal::new(commands.next));
-    follow(rows, older, mark, true);
+    follow_matching(rows, older, mark, Some(filter));
     effect(move || {
         live.follow(mark, move |change| {
             if let Change::Reset = change {
                 spawn(async move {
-                    if let Ok(newest) = api::commands(Of::All, None).await {
+                    if let Ok(newest) = api::commands(Of::Matching(query.get_value()), None).await {
                         rows.try_set(newest.rows);
                         older.try_set(newest.next);
                     }
@@ -57,16 +70,26 @@ fn Loaded(commands: Listed<Command>, mark: Mark) -> impl IntoView {
     });
     let load: Load = Callback::new(move |before| {
         Box::pin(async move {
-            let found = api::commands(Of::All, Some(before)).await?;
+            let found = api::commands(Of::Matching(query.get_value()), Some(before)).await?;
             rows.try_update(|rows| rows.extend(found.rows));
             Ok(found.next)
         }) as _
     });
     let is_empty = Memo::new(move |_| rows.read().is_empty());
+    let nothing = if is_filtered { "No command fits." } else { "No command was given yet." };
+    let searched = move || {
+        let so_far = older.get().filter(|_| is_empty.get());
+        so_far.map(|id| {
+            let words = format!("The commands down to #{id} were searched; older ones may fit.");
+            view! { <p class="muted">{words}</p> }
+        })
+    };
     view! {
+        {record_form(form, Done::new(|_| {}))}
         {maybe(move || {
-            is_empty.get().then(|| view! { <p class="muted">"No command was given yet."</p> })
+            (is_empty.get() && older.get().is_none()).then(|| view! { <p class="muted">{nothing}</p> })
         })}
+        {maybe(searched)}
         <CommandTable commands=rows/>
         <More name="Load older commands" next=older load/>
     }

@@ -11,8 +11,8 @@ use crate::{
     error::ApiError,
     live::{Live, Mark},
     model::{
-        Batch, BatchPage, Command, Endpoint, EndpointPage, Enrolment, Listed, SchedulesPage, Sheet, SheetOf,
-        Webhook, command::Of,
+        Batch, BatchPage, CommandPage, Endpoint, EndpointPage, Enrolment, Listed, SchedulesPage, Sheet,
+        SheetOf, Webhook,
     },
     ui::{loaded, view},
 };
@@ -23,7 +23,7 @@ use crate::{
 pub enum Start {
     Endpoints(Vec<Endpoint>),
     Endpoint(EndpointPage),
-    Commands(Listed<Command>),
+    Commands(CommandPage),
     Batches(Listed<Batch>),
     Batch(BatchPage),
     Schedules(SchedulesPage),
@@ -37,7 +37,8 @@ pub enum Start {
 pub enum Page {
     Endpoints,
     Endpoint(String),
-    Commands,
+    /// What its address asks for.
+    Commands(String),
     Batches,
     Batch(String),
     Schedules,
@@ -83,7 +84,7 @@ fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
         match page {
             Page::Endpoints => api::endpoints().await.map(Start::Endpoints),
             Page::Endpoint(id) => api::endpoint(id).await.map(Start::Endpoint),
-            Page::Commands => api::commands(Of::All, None).await.map(Start::Commands),
+            Page::Commands(query) => api::command_page(query).await.map(Start::Commands),
             Page::Batches => api::batches(None).await.map(Start::Batches),
             Page::Batch(id) => api::batch(id).await.map(Start::Batch),
             Page::Sheet(of) => api::sheet(of).await.map(Start::Sheet),

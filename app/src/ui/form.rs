@@ -56,7 +56,7 @@ pub fn check_times(fields: &Fields) -> Result<(), ApiError> {
 }
 
 /// Says at the field what is wrong with it, and goes there. Returns the error if it is about none of them.
-pub fn blame(fields: &Fields, error: Option<ApiError>) -> Option<ApiError> {
+pub fn blame(fields: &[(&str, &str)], error: Option<ApiError>) -> Option<ApiError> {
     let mut left = error.clone();
     for (field, id) in fields {
         let problem = error.as_ref().and_then(|error| error.of_field(field));

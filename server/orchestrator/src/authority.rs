@@ -103,6 +103,8 @@ actions! {
     DownloadEvidence => Responder,
     /// Its bytes go for good; its record and its custody stay.
     DiscardEvidence => Admin,
+    /// Who did what and why: reasons name people and suspicions.
+    ViewAudit => Responder,
     ManageRateLimits => Admin,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,

@@ -2,6 +2,7 @@
 //!
 //! No SQL text and no HTTP types here; every decision takes `now` as an argument.
 
+pub mod audit;
 pub mod authority;
 mod bounds;
 mod cron;
@@ -10,12 +11,14 @@ pub mod enrolment;
 mod error;
 pub mod events;
 pub mod evidence;
+pub mod health;
 mod hints;
 pub mod meters;
 pub mod model;
 pub mod operators;
 pub mod plain;
 mod registry;
+mod search;
 pub mod strike;
 pub mod webhooks;
 

@@ -1,5 +1,7 @@
 //! What the server measures of itself, as Prometheus reads it. README, "Watch the server", says what each is for.
 
+mod timer;
+
 use std::{
     fmt::Write as _,
     future::Future,
@@ -13,6 +15,8 @@ use prometheus_client::{
     registry::Registry,
 };
 use voltaxe_store::QueueDepth;
+
+pub(crate) use self::timer::{Timed, Timer};
 
 /// What a commit was for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, EncodeLabelValue)]
@@ -64,6 +68,18 @@ struct Inner {
     schedule_lag_seconds: Gauge<f64, AtomicU64>,
     asked_back: Gauge<f64, AtomicU64>,
     evidence_bytes: Gauges<State>,
+    /// The same once more, to be read here: the library's histograms are written only.
+    enqueues: Timer,
+    pushes: Timer,
+}
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    pub redeliveries: u64,
+    pub expiries: u64,
+    pub drifts: u64,
+    pub failed_upkeep: u64,
 }
 
 impl Default for Meters {
@@ -87,6 +103,8 @@ impl Default for Meters {
             schedule_lag_seconds: Gauge::default(),
             asked_back: Gauge::default(),
             evidence_bytes: Family::default(),
+            enqueues: Timer::default(),
+            pushes: Timer::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -178,6 +196,9 @@ impl Meters {
         let began = tokio::time::Instant::now();
         let outcome = commit.await;
         let label = What { what };
+        if what == Commit::Enqueue {
+            self.inner.enqueues.observe(began.elapsed());
+        }
         self.inner.commit_seconds.get_or_create(&label).observe(began.elapsed().as_secs_f64());
         self.inner.group_size.get_or_create(&label).observe(items as f64);
         outcome
@@ -185,6 +206,7 @@ impl Meters {
 
     pub(crate) fn pushed(&self, since_arrival: Duration) {
         self.inner.push_seconds.observe(since_arrival.as_secs_f64());
+        self.inner.pushes.observe(since_arrival);
     }
 
     /// The frame of a new order is in the agent's socket.
@@ -202,6 +224,21 @@ impl Meters {
 
     pub(crate) fn drifted(&self) {
         self.inner.drifts.inc();
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let Inner { offered_again, expired, drifts, failed_sweeps, .. } = &*self.inner;
+        Counts {
+            redeliveries: offered_again.get(),
+            expiries: expired.get(),
+            drifts: drifts.get(),
+            failed_upkeep: failed_sweeps.get(),
+        }
+    }
+
+    /// Commits of enqueues, and pushes.
+    pub(crate) fn timed(&self) -> (Timed, Timed) {
+        (self.inner.enqueues.read(), self.inner.pushes.read())
     }
 
     pub fn upkeep_failed(&self) {

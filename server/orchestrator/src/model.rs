@@ -12,12 +12,20 @@ pub use voltaxe_store::model::{
 };
 
 pub use voltaxe_store::{
-    EvidenceFilter,
+    CommandFilter, EvidenceFilter,
     model::{
         AwaitingEndpoint, DeliveryId, DeliveryRecord, DeliveryState, KeyHolder, WebhookId, WebhookPreset,
         WebhookRecord, WebhookState,
     },
 };
+
+/// Part of a list that is searched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<T> {
+    pub rows: Vec<T>,
+    /// Search on below this id. `None`: all was looked at.
+    pub next: Option<i64>,
+}
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,6 @@
 //! Operators: first-run setup, sign-in, sessions.
 
+mod manage;
 mod passwords;
 mod throttle;
 
@@ -12,9 +13,11 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
 use uuid::Uuid;
-use voltaxe_store::{NewOperator, Store, StoreError};
+use voltaxe_store::{NewOperator, NewSession, Store, StoreError};
 
+pub use self::manage::{OperatorSummary, OwnSession};
 use self::{passwords::Passwords, throttle::Throttle};
 use crate::{
     authority::{Operator, OperatorId, Role},
@@ -42,10 +45,14 @@ pub struct Operators {
 
 struct Inner {
     store: Store,
+    /// Requests come from where they say, and through no proxy.
+    knows_addresses: bool,
     passwords: Passwords,
     throttle: Throttle,
     /// By the token's hash: who it was, and when the database said so.
     sessions: Mutex<KnownSessions>,
+    /// Counts the changes after which a session may hold no longer, or with another role.
+    changes: watch::Sender<u64>,
 }
 
 type KnownSessions = HashMap<[u8; 32], (Operator, DateTime<Utc>)>;
@@ -116,14 +123,33 @@ pub enum SetupError {
 impl Operators {
     #[must_use]
     pub fn new(store: Store) -> Self {
+        Self::with(store, true)
+    }
+
+    /// `knows_addresses`: where a session is opened from is told and kept; behind a proxy that would be the proxy.
+    #[must_use]
+    pub fn with(store: Store, knows_addresses: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
+                knows_addresses,
                 passwords: Passwords::new(),
                 throttle: Throttle::default(),
                 sessions: Mutex::default(),
+                changes: watch::Sender::new(0),
             }),
         }
+    }
+
+    /// Tells when sessions should be looked at again: one may have ended.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    fn look_again(&self) {
+        self.sessions().clear();
+        self.inner.changes.send_modify(|count| *count += 1);
     }
 
     /// Whether there is no operator yet, so that a setup link can make the first.
@@ -172,7 +198,7 @@ impl Operators {
         if !self.inner.store.create_first_operator(&token_sha256, &new, now).await? {
             return Err(SetupError::LinkInvalid);
         }
-        let session = self.open_session(&operator, now).await?;
+        let session = self.open_session(&operator, client, now).await?;
         Ok((session, operator))
     }
 
@@ -208,7 +234,7 @@ impl Operators {
             }));
         };
         let operator = Operator { id: OperatorId(known.id), username: known.username, role };
-        let session = self.open_session(&operator, now).await?;
+        let session = self.open_session(&operator, client, now).await?;
         Ok((session, operator))
     }
 
@@ -261,7 +287,7 @@ impl Operators {
 
     pub async fn sign_out(&self, session: &SessionToken, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.inner.store.end_session(&session.hash(), now).await?;
-        self.sessions().remove(&session.hash());
+        self.look_again();
         Ok(())
     }
 
@@ -273,23 +299,7 @@ impl Operators {
         password: SecretString,
         now: DateTime<Utc>,
     ) -> Result<(), SetupError> {
-        let username = checked_username(username)?;
-        passwords::check_new(&password, &username)
-            .map_err(|problem| SetupError::Invalid { field: "password", problem })?;
-        let password_hash = self.inner.passwords.hash(password).await.ok_or(SetupError::Busy)?;
-        let new = NewOperator {
-            id: Uuid::now_v7(),
-            username: &username,
-            password_hash: &password_hash,
-            role: role.as_str(),
-        };
-        match self.inner.store.create_operator(&new, "console", now).await {
-            Err(StoreError::Taken { .. }) => Err(SetupError::Invalid {
-                field: "username",
-                problem: format!("{username} exists already; choose another, or reset its password"),
-            }),
-            other => Ok(other?),
-        }
+        self.make(username, role, password, "console", now).await.map(|_| ())
     }
 
     /// For the server's own console: sets a password and ends that operator's sessions.
@@ -300,11 +310,9 @@ impl Operators {
         now: DateTime<Utc>,
     ) -> Result<(), SetupError> {
         let username = checked_username(username)?;
-        passwords::check_new(&password, &username)
-            .map_err(|problem| SetupError::Invalid { field: "password", problem })?;
-        let password_hash = self.inner.passwords.hash(password).await.ok_or(SetupError::Busy)?;
+        let password_hash = self.new_hash(password, &username).await?;
         if self.inner.store.reset_password(&username, &password_hash, "console", now).await? {
-            self.sessions().clear();
+            self.look_again();
             Ok(())
         } else {
             Err(SetupError::Invalid {
@@ -317,10 +325,18 @@ impl Operators {
     async fn open_session(
         &self,
         operator: &Operator,
+        client: IpAddr,
         now: DateTime<Utc>,
     ) -> Result<SessionToken, StoreError> {
         let token = SessionToken(SecretString::from(new_secret()));
-        self.inner.store.create_session(&token.hash(), operator.id.0, now, now + SESSION_ABSOLUTE).await?;
+        let new = NewSession {
+            token_sha256: &token.hash(),
+            operator: operator.id.0,
+            client: (self.inner.knows_addresses && !client.is_unspecified())
+                .then(|| client.to_canonical().to_string()),
+            expires_at: now + SESSION_ABSOLUTE,
+        };
+        self.inner.store.create_session(new, now).await?;
         Ok(token)
     }
 }

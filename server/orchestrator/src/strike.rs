@@ -9,6 +9,7 @@ mod find;
 mod isolation;
 mod request;
 mod schedules;
+mod search;
 mod upkeep;
 
 use std::{
@@ -29,6 +30,7 @@ pub use self::console::check_rate_limit;
 pub(crate) use self::request::checked_reason;
 pub use self::request::{Request, Target, action_of};
 pub use self::schedules::{ScheduleRequest, When};
+pub(crate) use self::search::words as search_words;
 pub use self::upkeep::Retention;
 pub use crate::delivery::{Caller, ResultOutcome};
 pub use crate::registry::StreamHandle;
@@ -37,6 +39,7 @@ use crate::{
     delivery::{Delivery, DeliveryConfig, Gatherer},
     events::{Change, Events},
     evidence::{Evidence, EvidenceConfig},
+    health::{Deployment, Recent},
     meters::{Commit, Meters},
     model::DriftNote,
     plain,
@@ -63,6 +66,8 @@ pub struct StrikeConfig {
     /// Where operators reach the server: links in what webhooks tell.
     pub console_url: Option<String>,
     pub webhook_allowance: Allowance,
+    /// Told on the pages, and nothing else.
+    pub deployment: Deployment,
 }
 
 impl Default for StrikeConfig {
@@ -77,6 +82,7 @@ impl Default for StrikeConfig {
             announce: Vec::new(),
             console_url: None,
             webhook_allowance: Allowance::default(),
+            deployment: Deployment::default(),
         }
     }
 }
@@ -101,6 +107,7 @@ struct Inner {
     names: Mutex<HashMap<String, EndpointId>>,
     /// When an agent's progress with a command was told last.
     progress: Mutex<HashMap<(EndpointId, CommandId), DateTime<Utc>>>,
+    recent: Recent,
 }
 
 impl Strike {
@@ -136,6 +143,7 @@ impl Strike {
                 keys: Mutex::default(),
                 names: Mutex::default(),
                 progress: Mutex::default(),
+                recent: Recent::since(now),
             }),
         }
     }
@@ -166,6 +174,10 @@ impl Strike {
     #[must_use]
     pub fn delivery(&self) -> &Delivery<Store> {
         &self.inner.delivery
+    }
+
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.inner.recent
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -1,10 +1,12 @@
 //! The HTTP API for operators. The pages' server functions end in the same methods.
 
+pub mod audit;
 pub mod batches;
 pub mod commands;
 pub mod endpoints;
 pub mod evidence;
 pub mod limits;
+pub mod operators;
 mod order;
 pub mod schedules;
 pub mod webhooks;
@@ -15,7 +17,7 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -58,6 +60,27 @@ fn accepted(location: &str, body: Value) -> Response {
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Where a list goes on (RFC 8288): the same address, with `before` for what is older.
+fn with_next(
+    response: impl IntoResponse,
+    path: &str,
+    query: &[(&str, String)],
+    next: Option<i64>,
+) -> Response {
+    let mut response = response.into_response();
+    if let Some(next) = next {
+        let query = query.iter().map(|(name, value)| (*name, value.as_str()));
+        let start = format!("<{path}?");
+        let length = start.len();
+        let mut address = url::form_urlencoded::Serializer::for_suffix(start, length);
+        let address = address.extend_pairs(query).append_pair("before", &next.to_string()).finish();
+        if let Ok(link) = HeaderValue::from_str(&format!("{address}>; rel=\"next\"")) {
+            response.headers_mut().insert(header::LINK, link);
+        }
     }
     response
 }

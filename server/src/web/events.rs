@@ -17,7 +17,7 @@ use axum::{
 };
 use futures::stream;
 use tokio::{
-    sync::{OwnedSemaphorePermit, broadcast},
+    sync::{OwnedSemaphorePermit, broadcast, watch},
     time::{Interval, MissedTickBehavior, interval, sleep_until},
 };
 use voltaxe_app::model;
@@ -77,6 +77,7 @@ pub async fn events(
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watcher = Watcher {
+        changes: state.operators.changes(),
         state,
         signed_in,
         show: asked.show,
@@ -145,6 +146,8 @@ struct Watcher {
     told: EventId,
     ping: Interval,
     pings: u32,
+    /// Of operators: after one the session is looked at again at once.
+    changes: watch::Receiver<u64>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -169,6 +172,12 @@ impl Watcher {
             tokio::select! {
                 biased;
                 () = self.state.shutdown.cancelled() => return None,
+                // An operator was changed, perhaps this one.
+                Ok(()) = self.changes.changed() => {
+                    if self.session_ended().await {
+                        return None;
+                    }
+                }
                 () = sleep_until(due.unwrap_or(now).into()), if due.is_some() => {}
                 event = self.live.recv() => match event {
                     Ok(event) => {

@@ -4,6 +4,7 @@ mod ending;
 mod enqueue;
 mod handout;
 mod outcome;
+mod search;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -108,12 +109,15 @@ pub enum RecordedResult {
 /// where a result's `data`, which can be 64 KiB, is left out.
 macro_rules! command_rows {
     (lines: $from:literal $(, $arg:expr)* $(,)?) => {
-        command_rows!(@ "", r#"result - 'data' AS "result?""#, $from $(, $arg)*)
+        command_rows!(@ "", r#"result - 'data' AS "result?""#, ($from) $(, $arg)*)
+    };
+    (lines: ($($from:literal),+) $(, $arg:expr)* $(,)?) => {
+        command_rows!(@ "", r#"result - 'data' AS "result?""#, ($($from),+) $(, $arg)*)
     };
     ($with:literal, $from:literal $(, $arg:expr)* $(,)?) => {
-        command_rows!(@ $with, r#"result AS "result?""#, $from $(, $arg)*)
+        command_rows!(@ $with, r#"result AS "result?""#, ($from) $(, $arg)*)
     };
-    (@ $with:literal, $result:literal, $from:literal $(, $arg:expr)*) => {
+    (@ $with:literal, $result:literal, ($($from:literal),+) $(, $arg:expr)*) => {
         sqlx::query_as!(
             CommandRow,
             $with
@@ -128,7 +132,7 @@ macro_rules! command_rows {
                         expires_at AS "expires_at!", epoch AS "epoch!", cancelled_by AS "cancelled_by?",
                         cancel_requested_by AS "cancel_requested_by?", cancel_requested_at AS "cancel_requested_at?",
                         batch_id AS "batch_id?", schedule_id AS "schedule_id?" "#
-                + $from
+                $(+ $from)+
             $(, $arg)*
         )
     };
@@ -138,6 +142,7 @@ use command_rows;
 pub(crate) use ending::{ask_back, cancel_unsent};
 pub(crate) use enqueue::insert;
 pub use handout::Lease;
+pub use search::{By, CommandFilter, CommandOutcome};
 
 impl Store {
     /// Queued or final.

@@ -7,6 +7,7 @@ mod audit;
 mod batches;
 mod commands;
 pub mod custody;
+mod database;
 pub mod embedded;
 mod endpoints;
 mod enrolment;
@@ -26,16 +27,22 @@ mod webhooks;
 
 use std::{str::FromStr as _, time::Duration};
 
-pub use audit::AuditEntry;
+pub use audit::{AuditBy, AuditEntry, AuditFilter, AuditRecord};
 pub use batches::{CancelledBatch, CreateBatch, NewBatch};
-pub use commands::{Cancel, Enqueue, Lease, NewCommand, NewReceipt, NewResult, NewStart, RecordedResult};
+pub use commands::{
+    By, Cancel, CommandFilter, CommandOutcome, Enqueue, Lease, NewCommand, NewReceipt, NewResult, NewStart,
+    RecordedResult,
+};
+pub use database::DatabaseFacts;
 pub use endpoints::EndpointKey;
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
 pub use evidence::{Discard, EvidenceFilter, EvidenceOfCommand, Offer, OfferedEvidence, ReportedEvidence};
 pub use hints::{Hint, HintListener};
 pub use isolation::ChangeIsolation;
-pub use operators::{NewOperator, OperatorRow, SessionRow};
+pub use operators::{
+    ChangedOperator, NewOperator, NewSession, OperatorRow, OperatorSummary, OwnSession, SessionRow,
+};
 pub use queue_depth::QueueDepth;
 pub use schedules::{NewSchedule, Run};
 use sqlx::{

@@ -1,7 +1,11 @@
 //! People, their sessions, and the link that makes the first of them.
 
+mod manage;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+pub use self::manage::{ChangedOperator, OperatorSummary, OwnSession};
 
 use crate::{Store, StoreError};
 
@@ -20,6 +24,15 @@ pub struct OperatorRow {
     pub username: String,
     pub password_hash: String,
     pub role: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewSession<'a> {
+    pub token_sha256: &'a [u8; 32],
+    pub operator: Uuid,
+    /// Where it is opened from, when that is known.
+    pub client: Option<String>,
+    pub expires_at: DateTime<Utc>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -172,24 +185,21 @@ impl Store {
     }
 
     #[tracing::instrument(name = "db.session.create", skip_all, err(level = "debug"))]
-    pub async fn create_session(
-        &self,
-        token_sha256: &[u8; 32],
-        operator: Uuid,
-        now: DateTime<Utc>,
-        expires_at: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    pub async fn create_session(&self, new: NewSession<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query!(
             "WITH session AS (
-               INSERT INTO sessions (token_sha256, operator_id, created_at, last_seen_at, expires_at)
-               VALUES ($1, $2, $3, $3, $4)
+               INSERT INTO sessions (token_sha256, operator_id, created_at, last_seen_at, expires_at, client)
+               VALUES ($1, $2, $3, $3, $4, $5)
+             ), seen AS (
+               UPDATE operators SET last_seen_at = $3 WHERE id = $2
              )
              INSERT INTO audit_log (at, actor, action)
              SELECT $3, username, 'operator.sign_in' FROM operators WHERE id = $2",
-            token_sha256,
-            operator,
+            new.token_sha256,
+            new.operator,
             now,
-            expires_at
+            new.expires_at,
+            new.client
         )
         .execute(&self.durable)
         .await?;
@@ -220,9 +230,14 @@ impl Store {
     /// Moves the idle limit on.
     #[tracing::instrument(name = "db.session.touch", skip_all, err(level = "debug"))]
     pub async fn touch_session(&self, token_sha256: &[u8; 32], now: DateTime<Utc>) -> Result<(), StoreError> {
-        sqlx::query!("UPDATE sessions SET last_seen_at = $2 WHERE token_sha256 = $1", token_sha256, now)
-            .execute(&self.relaxed)
-            .await?;
+        sqlx::query!(
+            "WITH touched AS (UPDATE sessions SET last_seen_at = $2 WHERE token_sha256 = $1 RETURNING operator_id)
+             UPDATE operators o SET last_seen_at = $2 FROM touched t WHERE o.id = t.operator_id",
+            token_sha256,
+            now
+        )
+        .execute(&self.relaxed)
+        .await?;
         Ok(())
     }
 

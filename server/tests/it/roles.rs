@@ -13,6 +13,7 @@ fn filled(path: &str) -> String {
         .replace("{kind}", "agent_check")
         .replace("{index}", "0")
         .replace("{command_id}", "1")
+        .replace("{session}", "1")
 }
 
 fn is_refused_as_signed_out(answer: &Answer) -> bool {

@@ -23,7 +23,11 @@ pub const PLACES: &[Place] = &[
     Place { path: "/batches", name: "Batches", group: Group::Daily, key: "b" },
     Place { path: "/schedules", name: "Schedules", group: Group::Daily, key: "s" },
     Place { path: "/enrol", name: "Enrol", group: Group::More, key: "n" },
+    Place { path: "/audit", name: "Audit", group: Group::More, key: "a" },
+    Place { path: "/health", name: "Health", group: Group::More, key: "h" },
+    Place { path: "/operators", name: "Operators", group: Group::More, key: "o" },
     Place { path: "/webhooks", name: "Webhooks", group: Group::More, key: "w" },
+    Place { path: "/settings", name: "Settings", group: Group::More, key: "t" },
 ];
 
 impl Place {

@@ -7,7 +7,7 @@ use serde_json::json;
 use voltaxe_protocol::CommandId;
 use voltaxe_store::custody::{Actor, CustodyAction, CustodyEvent};
 
-use super::{EvidenceStatus, parts};
+use super::{Evidence, EvidenceStatus, parts};
 use crate::{Strike, StrikeError};
 
 /// An upload that its agent has said nothing about for so long is given up.
@@ -53,6 +53,12 @@ impl Strike {
             self.meters().evidence(self.store().evidence_bytes().await?, evidence.config.quota_bytes);
         }
         Ok(())
+    }
+}
+
+impl Evidence {
+    pub(crate) fn quota_bytes(&self) -> u64 {
+        self.config.quota_bytes
     }
 }
 

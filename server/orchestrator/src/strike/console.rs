@@ -27,7 +27,7 @@ use crate::{
 const RECEIPT_WITHIN: Duration = Duration::from_millis(750);
 /// Looked for in the database while an event is waited for.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
-const COMMANDS_AT_ONCE: i64 = 500;
+pub(super) const COMMANDS_AT_ONCE: i64 = 500;
 
 impl Strike {
     /// All endpoints but revoked ones, by name.

@@ -16,15 +16,16 @@ use serde_json::{Value, json};
 use voltaxe_orchestrator::{
     Strike,
     authority::{Operator, may},
-    model::{Accepted, ScheduleRecord},
+    model::{Accepted, BatchId, CommandFilter, ScheduleRecord},
     strike::{Request, ScheduleRequest, Target, When},
 };
-use voltaxe_protocol::{CommandId, EndpointId};
+use voltaxe_protocol::{CommandId, CommandState, EndpointId};
 
 use super::{
-    Moment, Page, accepted, idempotency_key,
+    Moment, accepted, idempotency_key,
     order::{Beside, Params, command_of},
     schedules::schedule_json,
+    with_next,
 };
 use crate::{
     clock,
@@ -110,15 +111,56 @@ pub async fn create(
     Ok(accepted(&location(command), body))
 }
 
-/// `GET /api/commands?before=&limit=`: newest first.
+/// The query of the list of commands.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    state: Option<CommandState>,
+    kind: Option<String>,
+    operator: Option<String>,
+    host: Option<String>,
+    batch: Option<BatchId>,
+    from: Option<Moment>,
+    to: Option<Moment>,
+    before: Option<i64>,
+    limit: Option<i64>,
+}
+
+/// `GET /api/commands?state=&kind=&operator=&host=&batch=&from=&to=&before=&limit=`: newest first. A search that would take long
+/// ends early: whether there may be more is said by the header `Link`, and not by how many there are.
 pub async fn list(
     State(strike): State<Strike>,
     Permitted(permit): Permitted<may::View>,
-    page: Result<Query<Page<i64>>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
-    let Query(page) = page?;
-    let records = strike.commands(&permit, page.before.map(CommandId), page.limit()).await?;
-    Ok(Json(records.iter().map(command_json).collect()))
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(asked) = asked?;
+    let (before, limit) = (asked.before.map(CommandId), asked.limit.unwrap_or(100));
+    let query = words(&asked);
+    let Asked { state, kind, operator, host, batch, from, to, .. } = asked;
+    if state == Some(CommandState::Unknown) {
+        let states = "must be pending, delivered, executed, failed, expired or cancelled";
+        return Err(ApiError::invalid("state", states));
+    }
+    let filter = CommandFilter { state, kind, operator, host, batch, from, to };
+    let found = strike.find_commands(&permit, filter, before, limit).await?;
+    let body: Value = found.rows.iter().map(command_json).collect();
+    Ok(with_next(Json(body), "/api/commands", &query, found.next))
+}
+
+/// What is asked again for the next part.
+fn words(asked: &Asked) -> Vec<(&'static str, String)> {
+    let Asked { state, kind, operator, host, batch, from, to, limit, .. } = asked;
+    let words = [
+        ("state", state.map(|state| state.to_string())),
+        ("kind", kind.clone()),
+        ("operator", operator.clone()),
+        ("host", host.clone()),
+        ("batch", batch.map(|batch| batch.to_string())),
+        ("from", from.map(|at| at.to_rfc3339())),
+        ("to", to.map(|at| at.to_rfc3339())),
+        ("limit", limit.map(|limit| limit.to_string())),
+    ];
+    words.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// `GET /api/commands/{id}`

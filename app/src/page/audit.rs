@@ -1,0 +1,19 @@
+//! `/audit`: who did what, on which host, why, and what came of it. `/audit/:id`: one row of it.
+
+use leptos::prelude::*;
+use leptos_router::hooks::{use_location, use_params_map};
+
+use super::records::records;
+use crate::model::SheetOf;
+
+#[component]
+pub fn Audit() -> impl IntoView {
+    let location = use_location();
+    records(move || SheetOf::Audit(location.search.get().trim_start_matches('?').to_owned()))
+}
+
+#[component]
+pub fn AuditRow() -> impl IntoView {
+    let params = use_params_map();
+    records(move || SheetOf::AuditRow(params.read().get("id").unwrap_or_default()))
+}

@@ -1,0 +1,102 @@
+//! Commands by what is asked for.
+
+use voltaxe_protocol::{Command, CommandId, CommandState};
+use voltaxe_store::{By, CommandFilter, StoreError};
+
+use super::{Strike, console::COMMANDS_AT_ONCE};
+use crate::{
+    StrikeError,
+    authority::{Permit, may},
+    model::{CommandRecord, Found},
+    search::{HOSTS, SLACK, search},
+};
+
+const LONGEST_CHARS: usize = 200;
+
+impl Strike {
+    /// The commands that the filter asks for, newest first, those older than `before`; at most 500, without their results'
+    /// `data`. A search that takes long ends early and says where to go on.
+    pub async fn find_commands(
+        &self,
+        permit: &Permit<may::View>,
+        filter: CommandFilter,
+        before: Option<CommandId>,
+        limit: i64,
+    ) -> Result<Found<CommandRecord>, StrikeError> {
+        let limit = limit.clamp(1, COMMANDS_AT_ONCE);
+        let mut filter = checked(filter)?;
+        if filter == CommandFilter::default() {
+            let rows = self.commands(permit, before, limit).await?;
+            let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
+            let next = rows.last().map(|row| row.id.0).filter(|_| is_full);
+            return Ok(Found { rows, next });
+        }
+        let store = self.store();
+        let newest = match filter.to {
+            Some(to) => store.command_id_at(to + SLACK).await?,
+            None => store.next_command_id().await?,
+        };
+        let oldest = match filter.from {
+            Some(from) => store.command_id_at(from - SLACK).await?,
+            None => 0,
+        };
+        let end = before.map_or(newest, |id| newest.min(id.0));
+        let by = self.index_for(&mut filter).await?;
+        let (by, filter) = (&by, &filter);
+        let look = |ids, limit| store.find_commands(by, filter, ids, limit);
+        Ok(search(oldest..end, limit, |record: &CommandRecord| record.id.0, look).await?)
+    }
+
+    /// The index that leaves least; what it answers for need not be compared again where that costs.
+    async fn index_for(&self, filter: &mut CommandFilter) -> Result<By, StoreError> {
+        if let Some(batch) = filter.batch {
+            return Ok(By::Batch(batch));
+        }
+        if let Some(host) = &filter.host {
+            let hosts = self.hosts_named_like(host).await?;
+            if !hosts.is_empty() {
+                filter.host = None;
+                return Ok(By::Endpoints(hosts));
+            }
+        }
+        Ok(match (filter.state, &filter.operator, &filter.kind) {
+            (Some(state), _, _) if state != CommandState::Executed => By::State(state),
+            (_, Some(operator), _) => By::Operator(operator.clone()),
+            (_, _, Some(kind)) => By::Kind(kind.clone()),
+            _ => By::Id,
+        })
+    }
+
+    /// None: no host has it in its name, or too many for an index to help.
+    pub(crate) async fn hosts_named_like(&self, part: &str) -> Result<Vec<String>, StoreError> {
+        let mut hosts = self.store().endpoints_named_like(part, HOSTS + 1).await?;
+        if i64::try_from(hosts.len()).is_ok_and(|count| count > HOSTS) {
+            hosts.clear();
+        }
+        Ok(hosts)
+    }
+}
+
+fn checked(mut filter: CommandFilter) -> Result<CommandFilter, StrikeError> {
+    if let Some(kind) = filter.kind.as_deref().filter(|kind| !Command::KINDS.contains(kind)) {
+        let problem = format!("is no command: {kind:?}; it must be one of {}", Command::KINDS.join(", "));
+        return Err(StrikeError::Invalid { field: "kind", problem });
+    }
+    words("host", &mut filter.host)?;
+    words("operator", &mut filter.operator)?;
+    Ok(filter)
+}
+
+/// What is looked for in lower case; nothing that is longer than what there is.
+pub(crate) fn words(field: &'static str, words: &mut Option<String>) -> Result<(), StrikeError> {
+    let Some(text) = words.take().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty())
+    else {
+        return Ok(());
+    };
+    if text.chars().count() > LONGEST_CHARS || text.contains('\0') {
+        let problem = format!("must be at most {LONGEST_CHARS} characters of text");
+        return Err(StrikeError::Invalid { field, problem });
+    }
+    *words = Some(text);
+    Ok(())
+}
