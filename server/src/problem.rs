@@ -145,7 +145,8 @@ impl From<SetupError> for ApiError {
             SetupError::Invalid { field: "id", .. } => Self::not_found("there is no such operator"),
             SetupError::Invalid { field, problem } => Self::invalid(field, problem),
             SetupError::LinkInvalid | SetupError::AlreadySetUp => {
-                Self::new(StatusCode::CONFLICT, "conflict", "That cannot be done now").detail(error.to_string())
+                Self::new(StatusCode::CONFLICT, "conflict", "That cannot be done now")
+                    .detail(error.to_string())
             }
             SetupError::Throttled { retry_after_seconds } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many attempts")

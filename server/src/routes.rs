@@ -31,7 +31,9 @@ use crate::{
     problem::ApiError,
     state::AppState,
     web::{
-        api::{self, audit, batches, commands, endpoints, evidence, limits as rate_limits, operators, schedules},
+        api::{
+            self, audit, batches, commands, endpoints, evidence, limits as rate_limits, operators, schedules,
+        },
         events, headers, health, install, pages, request_log,
         session::{self, SignedIn},
     },
@@ -162,7 +164,12 @@ pub fn console_routes() -> Vec<Route> {
         route(Method::GET, "/api/audit/{id}", Operator(Action::ViewAudit), get(audit::get)),
         route(Method::GET, "/api/operators", Operator(Action::ManageOperators), get(operators::list)),
         route(Method::POST, "/api/operators", Operator(Action::ManageOperators), post(operators::create)),
-        route(Method::PATCH, "/api/operators/{id}", Operator(Action::ManageOperators), patch(operators::change)),
+        route(
+            Method::PATCH,
+            "/api/operators/{id}",
+            Operator(Action::ManageOperators),
+            patch(operators::change),
+        ),
         route(
             Method::PUT,
             "/api/operators/{id}/password",

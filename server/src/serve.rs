@@ -22,7 +22,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use voltaxe_orchestrator::{
-    Strike, StrikeConfig, StrikeError, delivery::DeliveryConfig, health::Deployment, operators::Operators, strike::Retention,
+    Strike, StrikeConfig, StrikeError, delivery::DeliveryConfig, health::Deployment, operators::Operators,
+    strike::Retention,
 };
 use voltaxe_protocol::Keypair;
 use voltaxe_store::{Store, embedded::EmbeddedPostgres};

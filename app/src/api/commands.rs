@@ -44,7 +44,8 @@ pub(super) mod ssr {
             Of::All => caller.strike.commands(&permit, from, AT_ONCE).await?,
             Of::Matching(query) => {
                 let wanted = wanted(&Query::of(&query))?;
-                let Found { rows, next } = caller.strike.find_commands(&permit, wanted, from, AT_ONCE).await?;
+                let Found { rows, next } =
+                    caller.strike.find_commands(&permit, wanted, from, AT_ONCE).await?;
                 return Ok(Listed { rows: rows.iter().map(Into::into).collect(), next });
             }
             Of::Endpoint(id) => {

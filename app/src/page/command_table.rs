@@ -59,16 +59,12 @@ pub fn follow_matching(
 }
 
 /// What is older than `older` has not been loaded yet, and comes with the rest.
-fn lay(
-    commands: &mut Vec<Command>,
-    changed: Vec<Command>,
-    adds: Option<&CommandFilter>,
-    older: Option<i64>,
-) {
+fn lay(commands: &mut Vec<Command>, changed: Vec<Command>, adds: Option<&CommandFilter>, older: Option<i64>) {
     for new in changed {
         if let Some(known) = commands.iter_mut().find(|known| known.id == new.id) {
             *known = new;
-        } else if adds.is_some_and(|filter| filter.matches(&new)) && older.is_none_or(|older| new.id > older) {
+        } else if adds.is_some_and(|filter| filter.matches(&new)) && older.is_none_or(|older| new.id > older)
+        {
             let place = commands.partition_point(|known| known.id > new.id);
             commands.insert(place, new);
             commands.truncate(MOST);

@@ -10,9 +10,7 @@ use crate::{
     codec::PageJson,
     error::ApiError,
     live::{Live, Mark},
-    model::{
-        Batch, BatchPage, CommandPage, Endpoint, EndpointPage, Listed, SchedulesPage, Sheet, SheetOf,
-    },
+    model::{Batch, BatchPage, CommandPage, Endpoint, EndpointPage, Listed, SchedulesPage, Sheet, SheetOf},
     ui::{loaded, view},
 };
 

@@ -5,8 +5,8 @@ mod export;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use voltaxe_protocol::CommandState;
-pub use voltaxe_store::{AuditFilter, AuditRecord};
 use voltaxe_store::{AuditBy, AuditEntry, CommandOutcome, StoreError};
+pub use voltaxe_store::{AuditFilter, AuditRecord};
 
 pub use self::export::{CSV_HEAD, Format};
 use crate::{

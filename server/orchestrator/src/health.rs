@@ -98,9 +98,17 @@ impl Recent {
 
 impl Strike {
     /// What is measured now, the last hour, and what of it somebody should look at.
-    pub async fn health(&self, _permit: &Permit<may::View>, now: DateTime<Utc>) -> Result<Health, StrikeError> {
+    pub async fn health(
+        &self,
+        _permit: &Permit<may::View>,
+        now: DateTime<Utc>,
+    ) -> Result<Health, StrikeError> {
         let recent = self.recent();
-        let fresh = recent.lock().newest.clone().filter(|sample| (TimeDelta::zero()..FRESH).contains(&(now - sample.at)));
+        let fresh = recent
+            .lock()
+            .newest
+            .clone()
+            .filter(|sample| (TimeDelta::zero()..FRESH).contains(&(now - sample.at)));
         let sample = match fresh {
             Some(sample) => sample,
             None => self.take_sample(now).await?,
@@ -137,7 +145,8 @@ impl Strike {
             Some(evidence) => (self.store().evidence_bytes().await?, evidence.quota_bytes()),
             None => (0, 0),
         };
-        let disk = self.config().deployment.state_dir.as_deref().and_then(|path| rustix::fs::statvfs(path).ok());
+        let disk =
+            self.config().deployment.state_dir.as_deref().and_then(|path| rustix::fs::statvfs(path).ok());
         let before = self.recent().lock().timed.front().copied().unwrap_or_default();
         let (commits, pushes) = self.meters().timed();
         Ok(Sample {

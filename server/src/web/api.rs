@@ -64,7 +64,12 @@ fn accepted(location: &str, body: Value) -> Response {
 }
 
 /// Where a list goes on (RFC 8288): the same address, with `before` for what is older.
-fn with_next(response: impl IntoResponse, path: &str, query: &[(&str, String)], next: Option<i64>) -> Response {
+fn with_next(
+    response: impl IntoResponse,
+    path: &str,
+    query: &[(&str, String)],
+    next: Option<i64>,
+) -> Response {
     let mut response = response.into_response();
     if let Some(next) = next {
         let query = query.iter().map(|(name, value)| (*name, value.as_str()));

@@ -37,7 +37,10 @@ async fn a_click_is_found_by_who_what_where_and_why_with_its_result() {
         assert_eq!(actions(&answer), ["command.network_isolate"], "{query}");
         let row = &answer.body[0];
         assert_eq!((&row["hostname"], &row["result"]), (&json!("web-01"), &json!("pending")), "{query}");
-        assert_eq!((&row["reason"], &row["command"]), (&json!("Beacon to 10.1.2.3"), &json!("network_isolate")));
+        assert_eq!(
+            (&row["reason"], &row["command"]),
+            (&json!("Beacon to 10.1.2.3"), &json!("network_isolate"))
+        );
     }
     let answer = server.get("/api/audit?host=db-01&action=command", &who).await;
     assert_eq!(actions(&answer), ["command.cancelled", "command.network_isolate"], "newest first");

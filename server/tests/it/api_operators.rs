@@ -44,7 +44,8 @@ async fn an_administrator_makes_lists_and_changes_operators() {
     assert_eq!(set.status, 204, "{set:?}");
     let nothing = change(&server, &admin, id, json!({})).await;
     assert_eq!(nothing.status, 422);
-    let nobody = change(&server, &admin, "00000000-0000-0000-0000-000000000000", json!({ "role": "admin" })).await;
+    let nobody =
+        change(&server, &admin, "00000000-0000-0000-0000-000000000000", json!({ "role": "admin" })).await;
     assert_eq!((nobody.status, nobody.problem()), (404, "not-found"));
 
     let log = server.get("/api/audit?action=operator&actor=admin.tester", &admin).await;
@@ -97,7 +98,12 @@ async fn nobody_changes_their_own_role_and_the_last_administrator_stays() {
         assert_eq!((answer.status, answer.problem()), (409, "conflict"), "{answer:?}");
     }
     let reset = server
-        .request(Method::PUT, &format!("/api/operators/{own}/password"), &admin, &json!({ "password": NEW_PASSWORD }))
+        .request(
+            Method::PUT,
+            &format!("/api/operators/{own}/password"),
+            &admin,
+            &json!({ "password": NEW_PASSWORD }),
+        )
         .await;
     assert_eq!((reset.status, &reset.body["field"]), (422, &json!("password")));
 
@@ -105,7 +111,8 @@ async fn nobody_changes_their_own_role_and_the_last_administrator_stays() {
     let now = clock::now();
     let password = || SecretString::from(PASSWORD);
     server.operators.create_at_console("second", Role::Admin, password(), now).await.unwrap();
-    let (_, second) = server.operators.sign_in("second", password(), [127, 0, 0, 1].into(), now).await.unwrap();
+    let (_, second) =
+        server.operators.sign_in("second", password(), [127, 0, 0, 1].into(), now).await.unwrap();
     let (_, first) =
         server.operators.sign_in("admin.tester", password(), [127, 0, 0, 1].into(), now).await.unwrap();
     let (permit_first, permit_second) = (first.permit().unwrap(), second.permit().unwrap());
@@ -114,10 +121,11 @@ async fn nobody_changes_their_own_role_and_the_last_administrator_stays() {
         server.operators.set_disabled(&permit_second, first.id, true, now)
     );
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM operators WHERE role = 'admin' AND disabled_at IS NULL")
-        .fetch_one(&mut server.sql().await)
-        .await
-        .unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM operators WHERE role = 'admin' AND disabled_at IS NULL")
+            .fetch_one(&mut server.sql().await)
+            .await
+            .unwrap();
     assert_eq!(left, 1);
 }
 

@@ -33,6 +33,7 @@ mod hints;
 mod install;
 mod metrics;
 mod operators;
+mod pages_records;
 mod roles;
 mod seed_sql;
 mod telemetry;

@@ -28,7 +28,11 @@ pub(super) async fn command(caller: &Caller, id: &str) -> Result<Sheet, ApiError
     if let Some(message) = &seen.message {
         let words = text::of_host(message);
         parts.push(Part::Heading("What the host said".to_owned()));
-        parts.push(if seen.state == crate::model::State::Failed { Part::Error(words) } else { Part::Text(words) });
+        parts.push(if seen.state == crate::model::State::Failed {
+            Part::Error(words)
+        } else {
+            Part::Text(words)
+        });
     }
     for (what, value) in [
         ("Parameters", Some(&record.params)),

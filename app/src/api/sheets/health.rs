@@ -20,7 +20,9 @@ pub(super) async fn health(caller: &Caller) -> Result<Sheet, ApiError> {
         .alerts
         .iter()
         .filter(|alert| alert.is_on)
-        .map(|alert| Part::Warning(format!("Look here: {} ({}). {}", alert.name, alert.found, alert.what_to_do)))
+        .map(|alert| {
+            Part::Warning(format!("Look here: {} ({}). {}", alert.name, alert.found, alert.what_to_do))
+        })
         .collect();
     if parts.is_empty() {
         parts.push(Part::Text("All is well.".to_owned()));
@@ -86,12 +88,18 @@ fn figures(health: &Health) -> Vec<Figure> {
             &format!("{} by stream, {} by polling alone", now.streams, now.polling),
             |s| s.streams + s.polling,
         ),
-        of("Offered again", counted(|s| s.counts.redeliveries), "no receipt had come; the line is since the start", |s| {
-            s.counts.redeliveries
-        }),
-        of("Expired", counted(|s| s.counts.expiries), "without an answer; the line is since the start", |s| {
-            s.counts.expiries
-        }),
+        of(
+            "Offered again",
+            counted(|s| s.counts.redeliveries),
+            "no receipt had come; the line is since the start",
+            |s| s.counts.redeliveries,
+        ),
+        of(
+            "Expired",
+            counted(|s| s.counts.expiries),
+            "without an answer; the line is since the start",
+            |s| s.counts.expiries,
+        ),
         of("Asked back", now.asked_back.to_string(), "from hosts that have not answered", |s| s.asked_back),
         of(
             "Schedules' lag",

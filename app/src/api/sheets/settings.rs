@@ -1,10 +1,6 @@
 //! What everybody may set for themselves, and what the server is set to.
 
-use voltaxe_orchestrator::{
-    authority::may,
-    delivery::Strategy,
-    model::RateLimit,
-};
+use voltaxe_orchestrator::{authority::may, delivery::Strategy, model::RateLimit};
 use voltaxe_protocol::Command;
 
 use super::{

@@ -115,11 +115,7 @@ fn csv(line: &AuditLine) -> String {
 fn cell(text: &str) -> String {
     let apostrophe = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     let needs_quotes = text.contains(['"', ',', '\n', '\r']) || !apostrophe.is_empty();
-    if needs_quotes {
-        format!("\"{apostrophe}{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+    if needs_quotes { format!("\"{apostrophe}{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 /// An activity of class 7001, and the D3FEND technique behind it: tactic, id, name.
@@ -267,7 +263,10 @@ mod tests {
         line.outcome = None;
         line.record = AuditRecord { action: "operator.sign_in".into(), command_id: None, ..line.record };
         let event: Value = serde_json::from_str(&Format::Ocsf.line(&line)).unwrap();
-        assert_eq!((&event["activity_id"], &event["activity_name"]), (&json!(99), &json!("operator.sign_in")));
+        assert_eq!(
+            (&event["activity_id"], &event["activity_name"]),
+            (&json!(99), &json!("operator.sign_in"))
+        );
         assert_eq!(event["command_uid"], "audit:7");
     }
 

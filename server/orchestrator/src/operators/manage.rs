@@ -47,12 +47,8 @@ impl Operators {
         let username = checked_username(username)?;
         let password_hash = self.new_hash(password, &username).await?;
         let id = OperatorId(Uuid::now_v7());
-        let new = NewOperator {
-            id: id.0,
-            username: &username,
-            password_hash: &password_hash,
-            role: role.as_str(),
-        };
+        let new =
+            NewOperator { id: id.0, username: &username, password_hash: &password_hash, role: role.as_str() };
         match self.inner.store.create_operator(&new, by, now).await {
             Err(StoreError::Taken { .. }) => Err(SetupError::Invalid {
                 field: "username",

@@ -89,7 +89,8 @@ fn checked(mut filter: CommandFilter) -> Result<CommandFilter, StrikeError> {
 
 /// What is looked for in lower case; nothing that is longer than what there is.
 pub(crate) fn words(field: &'static str, words: &mut Option<String>) -> Result<(), StrikeError> {
-    let Some(text) = words.take().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty()) else {
+    let Some(text) = words.take().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty())
+    else {
         return Ok(());
     };
     if text.chars().count() > LONGEST_CHARS || text.contains('\0') {

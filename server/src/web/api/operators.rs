@@ -61,8 +61,7 @@ pub async fn create(
     body: Result<Json<New>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(New { username, role, password }) = body?;
-    let OperatorId(id) =
-        state.operators.create(&permit, &username, role, password, clock::now()).await?;
+    let OperatorId(id) = state.operators.create(&permit, &username, role, password, clock::now()).await?;
     let mut response = super::accepted(&format!("/api/operators/{id}"), json!({ "id": id }));
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
@@ -120,8 +119,7 @@ pub async fn revoke_all(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let own = own.as_ref().map(|own| &own.session);
-    let ended =
-        state.operators.revoke_sessions(&permit, operator_id(&id)?, None, own, clock::now()).await?;
+    let ended = state.operators.revoke_sessions(&permit, operator_id(&id)?, None, own, clock::now()).await?;
     Ok(Json(json!({ "ended": ended })))
 }
 
