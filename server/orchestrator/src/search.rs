@@ -19,7 +19,7 @@ const LOOK_FOR: Duration = Duration::from_millis(400);
 /// Rows are written a moment after the time that they name, and not in order.
 pub(crate) const SLACK: TimeDelta = TimeDelta::minutes(1);
 /// Hosts that are looked for by their index; a name that fits more of them is found soon without.
-pub(crate) const HOSTS: i64 = 100;
+pub(crate) const HOSTS: i64 = 25;
 
 /// Looks through `ids` for `limit` rows. `look` answers those of a range, the newest first.
 pub(crate) async fn search<T, F>(

@@ -71,20 +71,20 @@ struct AuditRow {
     detail: Option<serde_json::Value>,
 }
 
-/// A statement of [`Store::find_audit`]: the range, the rest of the filter, and what the index is asked for as $10.
+/// A statement of [`Store::find_audit`]: what stands before and after the rest of the filter, and what the index is asked for
+/// as $10. Pairs are compared where only the index of both will do, as for commands.
 macro_rules! found {
-    ($filter:ident, $ids:ident, $limit:ident, $by:literal $(, $value:expr)?) => {
+    ($filter:ident, $ids:ident, $limit:ident, $start:literal, $end:literal $(, $value:expr)?) => {
         sqlx::query_as!(
             AuditRow,
-            "SELECT id, at, actor, action, endpoint_id, hostname, command_id, reason, detail FROM audit_log \
-             WHERE id < $1 AND id >= $2 \
-             AND ($4::text IS NULL OR actor = $4) \
-             AND ($5::text IS NULL OR action = $5 OR starts_with(action, $5 || '.')) \
-             AND ($6::text IS NULL OR position($6 in lower(hostname)) > 0) \
-             AND ($7::text IS NULL OR position($7 in lower(reason)) > 0) \
-             AND ($8::timestamptz IS NULL OR at >= $8) AND ($9::timestamptz IS NULL OR at < $9) "
-                + $by
-                + " ORDER BY id DESC LIMIT $3",
+            "SELECT id, at, actor, action, endpoint_id, hostname, command_id, reason, detail "
+                + $start
+                + " AND ($4::text IS NULL OR actor = $4) \
+                 AND ($5::text IS NULL OR action = $5 OR starts_with(action, $5 || '.')) \
+                 AND ($6::text IS NULL OR position($6 in lower(hostname)) > 0) \
+                 AND ($7::text IS NULL OR position($7 in lower(reason)) > 0) \
+                 AND ($8::timestamptz IS NULL OR at >= $8) AND ($9::timestamptz IS NULL OR at < $9) "
+                + $end,
             $ids.end,
             $ids.start,
             $limit,
@@ -132,15 +132,47 @@ impl Store {
         let db = &self.durable;
         let rows = match by {
             AuditBy::Endpoints(endpoints) => {
-                found!(filter, ids, limit, "AND endpoint_id = ANY($10)", endpoints).fetch_all(db).await?
+                let found = found!(
+                    filter, ids, limit,
+                    "FROM audit_log WHERE id IN (SELECT c.id FROM unnest($10::text[]) AS e(host) CROSS JOIN LATERAL (
+                       SELECT id FROM audit_log WHERE endpoint_id = e.host AND id < $1 AND id >= $2",
+                    "ORDER BY id DESC LIMIT $3) c ORDER BY 1 DESC LIMIT $3) ORDER BY id DESC",
+                    endpoints
+                );
+                found.fetch_all(db).await?
             }
             AuditBy::Actor(actor) => {
-                found!(filter, ids, limit, "AND actor = $10", actor).fetch_all(db).await?
+                let found = found!(
+                    filter,
+                    ids,
+                    limit,
+                    "FROM audit_log WHERE (actor, id) < ($10, $1) AND (actor, id) >= ($10, $2)",
+                    "ORDER BY actor DESC, id DESC LIMIT $3",
+                    actor
+                );
+                found.fetch_all(db).await?
             }
             AuditBy::Action(action) => {
-                found!(filter, ids, limit, "AND action = $10", action).fetch_all(db).await?
+                let found = found!(
+                    filter,
+                    ids,
+                    limit,
+                    "FROM audit_log WHERE (action, id) < ($10, $1) AND (action, id) >= ($10, $2)",
+                    "ORDER BY action DESC, id DESC LIMIT $3",
+                    action
+                );
+                found.fetch_all(db).await?
             }
-            AuditBy::Id => found!(filter, ids, limit, "").fetch_all(db).await?,
+            AuditBy::Id => {
+                let found = found!(
+                    filter,
+                    ids,
+                    limit,
+                    "FROM audit_log WHERE id < $1 AND id >= $2",
+                    "ORDER BY id DESC LIMIT $3"
+                );
+                found.fetch_all(db).await?
+            }
         };
         Ok(rows.into_iter().map(AuditRecord::from).collect())
     }

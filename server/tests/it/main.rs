@@ -37,6 +37,7 @@ mod install;
 mod isolation_held;
 mod metrics;
 mod operators;
+mod pages_records;
 mod roles;
 mod seed_sql;
 mod telemetry;

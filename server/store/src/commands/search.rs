@@ -51,17 +51,18 @@ pub struct CommandOutcome {
     pub message: Option<String>,
 }
 
-/// A statement of [`Store::find_commands`]: the range, the rest of the filter, and what the index is asked for as $10.
+/// A statement of [`Store::find_commands`]: what stands before and after the rest of the filter, and what the index is asked
+/// for as $10. An operator and a kind are compared with the id as a pair, for which only the index of both will do: with
+/// equality, the planner takes the ids' own (measured on a million rows, 850 ms instead of 1 for one who gave no command).
 macro_rules! found {
-    ($filter:ident, $ids:ident, $limit:ident, $by:literal $(, $value:expr)?) => {
+    ($filter:ident, $ids:ident, $limit:ident, $start:literal, $end:literal $(, $value:expr)?) => {
         command_rows!(
             lines: (
-                "FROM commands WHERE id < $1 AND id >= $2 \
-                 AND ($4::text IS NULL OR status = $4) AND ($5::text IS NULL OR command = $5) \
+                $start,
+                " AND ($4::text IS NULL OR status = $4) AND ($5::text IS NULL OR command = $5) \
                  AND ($6::text IS NULL OR created_by = $6) AND ($7::text IS NULL OR position($7 in lower(hostname)) > 0) \
                  AND ($8::timestamptz IS NULL OR created_at >= $8) AND ($9::timestamptz IS NULL OR created_at < $9) ",
-                $by,
-                " ORDER BY 1 DESC LIMIT $3"
+                $end
             ),
             $ids.end,
             $ids.start,
@@ -90,21 +91,69 @@ impl Store {
         let db = &self.durable;
         let rows = match by {
             By::Batch(batch) => {
-                found!(filter, ids, limit, "AND batch_id = $10", batch.0).fetch_all(db).await?
+                let found = found!(
+                    filter,
+                    ids,
+                    limit,
+                    "FROM commands WHERE batch_id = $10 AND id < $1 AND id >= $2",
+                    "ORDER BY 1 DESC LIMIT $3",
+                    batch.0
+                );
+                found.fetch_all(db).await?
             }
             By::Endpoints(endpoints) => {
-                found!(filter, ids, limit, "AND endpoint_id = ANY($10)", endpoints).fetch_all(db).await?
+                let found = found!(
+                    filter, ids, limit,
+                    "FROM commands WHERE id IN (SELECT c.id FROM unnest($10::text[]) AS e(host) CROSS JOIN LATERAL (
+                       SELECT id FROM commands WHERE endpoint_id = e.host AND id < $1 AND id >= $2",
+                    "ORDER BY 1 DESC LIMIT $3) c ORDER BY 1 DESC LIMIT $3) ORDER BY 1 DESC",
+                    endpoints
+                );
+                found.fetch_all(db).await?
             }
             By::State(state) => {
-                found!(filter, ids, limit, "AND status = $10 AND status <> 'executed'", state.to_string())
-                    .fetch_all(db)
-                    .await?
+                let found = found!(
+                    filter,
+                    ids,
+                    limit,
+                    "FROM commands WHERE status = $10 AND status <> 'executed' AND id < $1 AND id >= $2",
+                    "ORDER BY 1 DESC LIMIT $3",
+                    state.to_string()
+                );
+                found.fetch_all(db).await?
             }
             By::Operator(operator) => {
-                found!(filter, ids, limit, "AND created_by = $10", operator).fetch_all(db).await?
+                let found = found!(
+                    filter,
+                    ids,
+                    limit,
+                    "FROM commands WHERE (created_by, id) < ($10, $1) AND (created_by, id) >= ($10, $2)",
+                    "ORDER BY created_by DESC, 1 DESC LIMIT $3",
+                    operator
+                );
+                found.fetch_all(db).await?
             }
-            By::Kind(kind) => found!(filter, ids, limit, "AND command = $10", kind).fetch_all(db).await?,
-            By::Id => found!(filter, ids, limit, "").fetch_all(db).await?,
+            By::Kind(kind) => {
+                let found = found!(
+                    filter,
+                    ids,
+                    limit,
+                    "FROM commands WHERE (command, id) < ($10, $1) AND (command, id) >= ($10, $2)",
+                    "ORDER BY command DESC, 1 DESC LIMIT $3",
+                    kind
+                );
+                found.fetch_all(db).await?
+            }
+            By::Id => {
+                let found = found!(
+                    filter,
+                    ids,
+                    limit,
+                    "FROM commands WHERE id < $1 AND id >= $2",
+                    "ORDER BY 1 DESC LIMIT $3"
+                );
+                found.fetch_all(db).await?
+            }
         };
         records(rows)
     }
