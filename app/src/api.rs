@@ -6,6 +6,7 @@ mod access;
 mod batches;
 #[cfg(feature = "ssr")]
 pub mod caller;
+mod charts;
 mod commands;
 #[cfg(feature = "ssr")]
 pub mod cookie;
@@ -13,6 +14,7 @@ mod endpoints;
 mod enrolment;
 #[cfg(feature = "ssr")]
 pub(crate) mod exceptions;
+mod notes;
 mod orders;
 #[cfg(feature = "ssr")]
 mod parse;
@@ -28,10 +30,12 @@ pub(crate) use sheets::text::of_host;
 #[cfg(feature = "ssr")]
 pub use access::{Access, SERVER_FUNCTIONS};
 pub use batches::{batch, batch_progress, batches, cancel_batch, undo_batch};
+pub use charts::series;
 pub use commands::commands;
 pub use endpoints::{endpoint, endpoints};
 pub use enrolment::create_enrolment_token;
-pub use orders::{cancel_command, order};
+pub use notes::{annotate, endpoint_log};
+pub use orders::{cancel_command, order, retry_command};
 pub use respond::{respond, sheet};
 pub(crate) use rpc::Rpc;
 pub use schedules::{

@@ -9,7 +9,7 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, delete, get, post, put},
+    routing::{MethodRouter, delete, get, patch, post, put},
 };
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
@@ -96,6 +96,12 @@ pub fn console_routes() -> Vec<Route> {
             "/api/commands/{id}/cancel",
             Operator(Action::CancelCommand),
             post(commands::cancel),
+        ),
+        route(
+            Method::PATCH,
+            "/api/endpoints/{id}",
+            Operator(Action::AnnotateEndpoint),
+            patch(endpoints::annotate),
         ),
         route(
             Method::POST,

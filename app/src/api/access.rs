@@ -16,12 +16,16 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/session", Access::SignedIn),
     ("/rpc/endpoints", Access::Action(Action::View)),
     ("/rpc/endpoint", Access::Action(Action::View)),
+    ("/rpc/endpoint_log", Access::Action(Action::View)),
+    ("/rpc/series", Access::Action(Action::View)),
+    ("/rpc/annotate", Access::Action(Action::AnnotateEndpoint)),
     ("/rpc/commands", Access::Action(Action::View)),
     // The least of what may be ordered; the orchestrator asks for the order's own.
     ("/rpc/order", Access::Action(Action::CheckAgent)),
     ("/rpc/respond", Access::Action(Action::CheckAgent)),
     // What runs on hosts and what was collected from them has roles of its own, which the orchestrator asks for.
     ("/rpc/sheet", Access::Action(Action::View)),
+    ("/rpc/retry_command", Access::Action(Action::CheckAgent)),
     ("/rpc/cancel_command", Access::Action(Action::CancelCommand)),
     ("/rpc/batches", Access::Action(Action::View)),
     ("/rpc/batch", Access::Action(Action::View)),

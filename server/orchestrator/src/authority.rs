@@ -102,6 +102,8 @@ actions! {
     ViewEvidence => Responder,
     DownloadEvidence => Responder,
     ManageRateLimits => Admin,
+    /// Labels of an endpoint and the note about it.
+    AnnotateEndpoint => Responder,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,
     ManageOperators => Admin,

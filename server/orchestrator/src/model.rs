@@ -11,7 +11,7 @@ pub use voltaxe_store::model::{
     RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
 };
 
-pub use voltaxe_store::EvidenceFilter;
+pub use voltaxe_store::{EndpointEvent, EndpointNotes, EvidenceFilter, SeriesPoint, Spread};
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
 #[derive(Clone, Debug, PartialEq)]

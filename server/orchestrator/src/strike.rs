@@ -5,8 +5,12 @@ mod batches;
 mod break_glass;
 mod console;
 mod isolation;
+mod notes;
 mod request;
+mod retry;
 mod schedules;
+mod series;
+mod snapshot;
 mod upkeep;
 
 use std::{
@@ -24,8 +28,10 @@ pub use self::agents::AgentError;
 pub use self::batches::{BatchProgress, BatchRequest};
 pub use self::break_glass::IssuedTicket;
 pub use self::console::check_rate_limit;
+pub use self::notes::{Annotated, NotesChange};
 pub use self::request::{Request, Target, action_of};
 pub use self::schedules::{ScheduleRequest, When};
+pub use self::series::{Series, Window};
 pub use self::upkeep::Retention;
 pub use crate::delivery::{Caller, ResultOutcome};
 pub use crate::registry::StreamHandle;

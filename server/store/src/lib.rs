@@ -8,6 +8,7 @@ mod batches;
 mod commands;
 pub mod custody;
 pub mod embedded;
+mod endpoint_notes;
 mod endpoints;
 mod enrolment;
 mod error;
@@ -27,6 +28,7 @@ use std::{str::FromStr as _, time::Duration};
 pub use audit::AuditEntry;
 pub use batches::{CancelledBatch, CreateBatch, NewBatch};
 pub use commands::{Cancel, Enqueue, Lease, NewCommand, NewReceipt, NewResult, NewStart, RecordedResult};
+pub use endpoint_notes::{EndpointEvent, EndpointNotes};
 pub use endpoints::EndpointKey;
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
@@ -40,7 +42,10 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-pub use telemetry::NewTelemetry;
+pub use telemetry::{
+    NewTelemetry,
+    series::{SeriesPoint, Spread},
+};
 
 /// The schema, newest last. Applied by [`Store::migrate`].
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
