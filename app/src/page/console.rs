@@ -1,13 +1,20 @@
 //! The frame around everything behind the sign-in.
 
 mod announce;
+mod outgoing;
 mod topbar;
 
 use leptos::prelude::*;
 use leptos_router::{hooks::use_location, location::Url};
 
-pub use self::announce::Announcer;
-use self::topbar::{LinkBanner, TopBar};
+pub use self::{
+    announce::Announcer,
+    outgoing::{Outgoing, UNDO_SECONDS, undo_seconds},
+};
+use self::{
+    outgoing::OutgoingBar,
+    topbar::{LinkBanner, TopBar},
+};
 use crate::{
     live::Live,
     model::session::Visitor,
@@ -28,6 +35,7 @@ impl Desk {
     pub fn provide() {
         Live::provide();
         Announcer::provide();
+        Outgoing::provide();
         provide_context(Self { moved: StoredValue::new(false) });
     }
 }
@@ -50,6 +58,7 @@ pub fn Console(children: Children) -> impl IntoView {
         <a class="skip" href="#main" rel="external">"Skip to content"</a>
         <TopBar session/>
         <LinkBanner/>
+        <OutgoingBar/>
         <main class="main" id="main" tabindex="-1">{children()}</main>
         <p class="visually-hidden" role="status" aria-live="polite">{text(move || announcer.words())}</p>
     }
