@@ -1,6 +1,7 @@
 //! The sheets that pages draw, from what the orchestrator knows and what hosts said.
 
 pub(super) mod evidence;
+mod json;
 pub(super) mod outcome;
 pub(super) mod preview;
 pub(super) mod processes;
