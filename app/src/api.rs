@@ -6,6 +6,7 @@ mod access;
 mod batches;
 #[cfg(feature = "ssr")]
 pub mod caller;
+mod charts;
 mod commands;
 #[cfg(feature = "ssr")]
 pub mod cookie;
@@ -14,6 +15,7 @@ mod enrolment;
 #[cfg(feature = "ssr")]
 pub(crate) mod exceptions;
 mod find;
+mod notes;
 mod operate;
 mod orders;
 #[cfg(feature = "ssr")]
@@ -31,12 +33,14 @@ pub(crate) use sheets::text::of_host;
 #[cfg(feature = "ssr")]
 pub use access::{Access, SERVER_FUNCTIONS};
 pub use batches::{batch, batch_progress, batches, cancel_batch, undo_batch};
+pub use charts::series;
 pub use commands::{command_page, commands};
 pub use endpoints::{endpoint, endpoints};
 pub use enrolment::{approve_endpoint, create_enrolment_token, enrolment, revoke_enrolment_token};
 pub use find::find_hosts;
+pub use notes::{annotate, endpoint_log};
 pub use operate::operate;
-pub use orders::{cancel_command, order};
+pub use orders::{cancel_command, order, retry_command};
 pub use respond::{respond, sheet};
 pub(crate) use rpc::Rpc;
 pub use schedules::{

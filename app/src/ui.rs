@@ -3,6 +3,7 @@
 mod badge;
 mod bar;
 mod brand;
+pub mod chart;
 mod copy;
 pub mod dom;
 pub mod field;

@@ -40,6 +40,7 @@ export async function click(page: Page, verb: "Isolate" | "Release"): Promise<Cl
   const [word, state] = verb === "Isolate" ? ["Isolated", "isolated"] : ["Connected", "not_isolated"];
   await ui.orderButton(verb).click();
   await ui.dialog.getByLabel("Reason").fill("bench");
+  if (verb === "Isolate") await ui.snapshot.uncheck();
   const badge = (await ui.badge.elementHandle())!;
   const submit = (await ui.submit(verb).elementHandle())!;
   const measured = await page.evaluate(clickAndWatch, { badge, submit, word, state });
@@ -63,7 +64,7 @@ function clickAndWatch(wanted: { badge: Node; submit: Node; word: string; state:
       observer.disconnect();
       // The order's answer may still be under way: the event can be faster.
       const finish = (): void => {
-        const order = performance.getEntriesByType("resource").find(({ name }) => /\/rpc\/(isolate|restore)/.test(name));
+        const order = performance.getEntriesByType("resource").find(({ name }) => /\/rpc\/order/.test(name));
         if (!order) return void setTimeout(finish, 1);
         const event = told.find((one) => one.state === state);
         resolve({ answered: (order as PerformanceResourceTiming).responseEnd - start, told: (event?.at ?? NaN) - start, shown });

@@ -22,7 +22,7 @@ export class Console {
     await expect(this.page.getByRole("heading", { name: "Endpoints" })).toBeVisible();
   }
 
-  async fillSignIn(operator: Operator): Promise<void> {
+  async fillSignIn(operator: Operator = ADMIN): Promise<void> {
     await this.page.getByLabel("Username").fill(operator.username);
     await this.page.getByLabel("Password", { exact: true }).fill(operator.password);
     await this.page.getByRole("button", { name: "Sign in" }).click();
@@ -42,7 +42,7 @@ export class Console {
     return this.page.getByRole("dialog");
   }
 
-  /** Opens the dialog, gives the reason, sends. `releaseAfter`: a choice of the dialog, as "4 h". */
+  /** Opens the dialog, gives the reason, sends; without a snapshot. `releaseAfter`: a choice of the dialog, as "4 h". */
   async isolate(reason: string, releaseAfter?: string): Promise<void> {
     await this.order("Isolate", reason, releaseAfter);
   }
@@ -54,6 +54,7 @@ export class Console {
   private async order(verb: "Isolate" | "Release", reason: string, releaseAfter?: string): Promise<void> {
     await this.orderButton(verb).click();
     await this.dialog.getByLabel("Reason").fill(reason);
+    if (verb === "Isolate") await this.snapshot.uncheck();
     if (releaseAfter) await this.dialog.getByLabel("Release automatically after").selectOption(releaseAfter);
     await this.submit(verb).click();
     await expect(this.dialog).toBeHidden();
@@ -66,6 +67,16 @@ export class Console {
   /** The dialog's own button, which carries the order out. */
   submit(verb: "Isolate" | "Release"): Locator {
     return this.dialog.getByRole("button", { name: new RegExp(`^${verb} `) });
+  }
+
+  /** The dialog's choice to collect a snapshot first. */
+  get snapshot(): Locator {
+    return this.dialog.getByRole("checkbox", { name: "Collect a snapshot first" });
+  }
+
+  /** The lines of confirmed orders that have not been sent yet. */
+  get outgoing(): Locator {
+    return this.page.getByRole("group", { name: "An order that leaves" });
   }
 
   private get panel(): Locator {
@@ -112,6 +123,6 @@ export class Console {
   /** The entries of the command timeline, newest first. */
   get commands(): Locator {
     const entry = { has: this.page.getByRole("heading", { level: 3 }) };
-    return this.page.getByRole("region", { name: "Commands" }).getByRole("listitem").filter(entry);
+    return this.page.getByRole("region", { name: "Timeline" }).getByRole("listitem").filter(entry);
   }
 }

@@ -8,6 +8,8 @@ interface Fixtures {
   lab: Lab;
   /** Console errors this test brings about on purpose; everything else on the console fails it. */
   expectedErrors: RegExp[];
+  /** The time to undo, as this browser keeps it; 0: a confirmed order is sent at once. */
+  undoSeconds: number;
   watched: void;
 }
 
@@ -15,8 +17,13 @@ export const test = base.extend<Fixtures>({
   lab: async ({}, use) => use(Lab.current()),
   baseURL: async ({}, use) => use(Lab.current().url),
   expectedErrors: async ({}, use) => use([]),
+  undoSeconds: [0, { option: true }],
   watched: [
-    async ({ context, expectedErrors }, use) => {
+    async ({ context, expectedErrors, undoSeconds }, use) => {
+      await context.addInitScript((seconds) => {
+        // The first page of a tab is of no server and keeps nothing.
+        if (location.protocol.startsWith("http")) localStorage.setItem("voltaxe.undo_seconds", String(seconds));
+      }, undoSeconds);
       const errors: string[] = [];
       const note = (text: string): void => {
         if (!expectedErrors.some((expected) => expected.test(text))) errors.push(text);

@@ -112,6 +112,6 @@ test("older commands are loaded when they are asked for", async ({ page, lab }) 
   const ui = new Console(page);
   await ui.open("db-01");
   await expect(ui.commands).toHaveCount(50);
-  await page.getByRole("button", { name: "Load older commands" }).click();
+  await page.getByRole("button", { name: "Load older" }).click();
   await expect(ui.commands.filter({ hasText: "number 0 of many" })).toBeVisible();
 });

@@ -80,6 +80,7 @@ test("a double click is one command, and a reload shows the truth", async ({ pag
   const earlier = await ui.commands.count();
   await ui.orderButton("Isolate").click();
   await ui.dialog.getByLabel("Reason").fill("clicked twice");
+  await ui.snapshot.uncheck();
   await ui.submit("Isolate").dblclick();
   await ui.expectVerified();
   await expect(ui.commands).toHaveCount(earlier + 1);

@@ -65,7 +65,7 @@ test("a viewer sees the hosts and cannot isolate", async ({ page, lab, expectedE
   await ui.open("web-01");
   await ui.expectConnected();
   await expect(ui.orderButton("Isolate")).toBeDisabled();
-  await expect(page.getByText("This needs the role responder; you are signed in as viewer.")).toHaveCount(2);
+  await expect(page.getByText("This needs the role responder; you are signed in as viewer.")).toHaveCount(3);
   await ui.orderButton("Isolate").click({ force: true });
   await expect(ui.dialog).toBeHidden();
   await expect(ui.channels.getByRole("button", { name: "Check delivery" })).toBeDisabled();

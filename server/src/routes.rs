@@ -101,6 +101,12 @@ pub fn console_routes() -> Vec<Route> {
             post(commands::cancel),
         ),
         route(
+            Method::PATCH,
+            "/api/endpoints/{id}",
+            Operator(Action::AnnotateEndpoint),
+            patch(endpoints::annotate),
+        ),
+        route(
             Method::POST,
             "/api/endpoints/{id}/release-ticket",
             Operator(Action::ReleaseTicket),

@@ -17,6 +17,9 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/endpoints", Access::Action(Action::View)),
     ("/rpc/endpoint", Access::Action(Action::View)),
     ("/rpc/find_hosts", Access::Action(Action::View)),
+    ("/rpc/endpoint_log", Access::Action(Action::View)),
+    ("/rpc/series", Access::Action(Action::View)),
+    ("/rpc/annotate", Access::Action(Action::AnnotateEndpoint)),
     ("/rpc/commands", Access::Action(Action::View)),
     ("/rpc/command_page", Access::Action(Action::View)),
     // One's own password and sessions are everybody's; for the rest the orchestrator asks for the role.
@@ -26,6 +29,7 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/respond", Access::Action(Action::CheckAgent)),
     // What runs on hosts and what was collected from them has roles of its own, which the orchestrator asks for.
     ("/rpc/sheet", Access::Action(Action::View)),
+    ("/rpc/retry_command", Access::Action(Action::CheckAgent)),
     ("/rpc/cancel_command", Access::Action(Action::CancelCommand)),
     ("/rpc/batches", Access::Action(Action::View)),
     ("/rpc/batch", Access::Action(Action::View)),

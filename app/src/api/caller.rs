@@ -66,6 +66,7 @@ pub(crate) fn session_of(operator: &Operator) -> Session {
         restore: allowed(Action::Restore),
         check: allowed(Action::CheckAgent),
         cancel: allowed(Action::CancelCommand),
+        annotate: allowed(Action::AnnotateEndpoint),
         enrol: allowed(Action::CreateEnrolmentToken),
         approve: allowed(Action::ApproveEndpoint),
     }

@@ -30,6 +30,7 @@ pub async fn endpoint(id: String) -> Result<EndpointPage, ApiError> {
     use super::{
         caller::{Caller, answer},
         commands::ssr::commands,
+        notes::ssr::log,
         schedules::ssr::rollback_of,
     };
     use crate::model::command::Of;
@@ -46,6 +47,7 @@ pub async fn endpoint(id: String) -> Result<EndpointPage, ApiError> {
                 endpoint: (&endpoint).into(),
                 commands,
                 rollback: rollback_of(&caller, &id).await?,
+                log: log(&caller, &id, None).await?,
             })
         }
         .await,

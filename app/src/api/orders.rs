@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use super::Rpc;
 use crate::{
     error::ApiError,
-    model::{Command, Order, order::Sent},
+    model::{Accepted, Command, Order, order::Sent},
 };
 
 /// Orders something of one endpoint or, as a batch, of many; later when the form says so. `form`: the fields of the order's
@@ -36,6 +36,24 @@ pub async fn cancel_command(command_id: i64) -> Result<Command, ApiError> {
     )
 }
 
+/// Gives a command that came to nothing to its host again, as a new one. `idempotency_key`: as for [`order`].
+#[server(prefix = "/rpc", endpoint = "retry_command", protocol = Rpc)]
+pub async fn retry_command(command_id: i64, idempotency_key: String) -> Result<Accepted, ApiError> {
+    use super::{
+        caller::{Caller, answer},
+        parse,
+    };
+
+    answer(
+        async {
+            let caller = Caller::expect()?;
+            let (id, key) = (voltaxe_protocol::CommandId(command_id), parse::key(&idempotency_key)?);
+            Ok(caller.strike.retry(caller.operator()?, id, key, caller.now).await?.into())
+        }
+        .await,
+    )
+}
+
 #[cfg(feature = "ssr")]
 mod ssr {
     use voltaxe_orchestrator::strike::{BatchRequest, Request, ScheduleRequest, Target, When};
@@ -48,8 +66,10 @@ mod ssr {
             parse::{self, Form},
             schedules::ssr::named,
         },
-        ApiError, Order, Sent,
+        Accepted, ApiError, Order, Sent,
     };
+
+    const TICKET_CHARS: usize = 40;
 
     pub async fn order(
         order: Order,
@@ -65,7 +85,7 @@ mod ssr {
             Order::Isolate => Command::NetworkIsolate(isolate(&form, caller.now)?),
             Order::Restore | Order::Check => order.into(),
         };
-        let reason = form.get("reason").to_owned();
+        let reason = reason(&form)?;
         let key = Some(parse::key(idempotency_key)?);
         if let Some(at) = parse::utc("not_before", form.get("not_before"))? {
             if !form.get("auto_restore_after_seconds").is_empty() {
@@ -101,7 +121,30 @@ mod ssr {
         }
         let target = Target::Endpoint(endpoint_ids.pop().ok_or(ApiError::NotFound)?);
         let request = Request { target, reason, expires_at: None, idempotency_key: key };
-        Ok(Sent::Command(caller.strike.order(operator, command, request, caller.now).await?.into()))
+        let strike = &caller.strike;
+        if let (Command::NetworkIsolate(isolate), true) = (&command, form.is_on("snapshot")) {
+            let (isolated, snapshot) =
+                strike.isolate_with_snapshot(operator, isolate.clone(), request, caller.now).await?;
+            let also = match snapshot {
+                Ok(snapshot) => format!("Its snapshot is command {}.", snapshot.command_id),
+                Err(error) => format!("The snapshot was not ordered: {}", ApiError::from(error)),
+            };
+            return Ok(Sent::Command(Accepted { also, ..isolated.into() }));
+        }
+        Ok(Sent::Command(strike.order(operator, command, request, caller.now).await?.into()))
+    }
+
+    /// With the ticket in front: `[INC-7] beacons to a known address`.
+    fn reason(form: &Form) -> Result<String, ApiError> {
+        let (ticket, reason) = (form.get("ticket"), form.get("reason"));
+        if ticket.is_empty() {
+            return Ok(reason.to_owned());
+        }
+        let is_plain = |c: char| !c.is_control() && c != '[' && c != ']';
+        if ticket.chars().count() > TICKET_CHARS || !ticket.chars().all(is_plain) {
+            return Err(parse::invalid("ticket", "must be at most 40 characters, without brackets"));
+        }
+        Ok(format!("[{ticket}] {reason}"))
     }
 
     fn isolate(form: &Form, now: chrono::DateTime<chrono::Utc>) -> Result<NetworkIsolate, ApiError> {
@@ -112,5 +155,19 @@ mod ssr {
             auto_restore_after_seconds: form.number("auto_restore_after_seconds")?,
             notify_users: Some(form.get("notify_users").to_owned()),
         })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_ticket_stands_before_the_reason() {
+            let of = |text| reason(&Form::of(text));
+            assert_eq!(of("reason=beacons").unwrap(), "beacons");
+            assert_eq!(of("ticket=INC-7&reason=beacons").unwrap(), "[INC-7] beacons");
+            assert!(of("ticket=a%5Db&reason=beacons").unwrap_err().of_field("ticket").is_some());
+            assert!(of(&format!("ticket={}&reason=x", "9".repeat(41))).is_err());
+        }
     }
 }

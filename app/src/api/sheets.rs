@@ -4,6 +4,7 @@ mod audit;
 mod command;
 pub(super) mod evidence;
 mod health;
+mod json;
 pub(super) mod operators;
 pub(super) mod outcome;
 pub(super) mod preview;

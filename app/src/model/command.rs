@@ -46,6 +46,8 @@ pub struct Command {
     pub hostname: String,
     /// `network_isolate`, `network_restore`, `agent_check`.
     pub kind: String,
+    /// What it is about besides, in words; may be empty.
+    pub about: String,
     pub state: State,
     pub created_by: String,
     pub reason: String,
@@ -203,22 +205,28 @@ pub struct Accepted {
     pub method: String,
     /// It existed already: a repeated click, or the host is on its way there.
     pub existing: bool,
+    /// What was ordered with it, in words; empty when nothing was.
+    pub also: String,
 }
 
 impl Accepted {
     #[must_use]
     pub fn sentence(&self, order: Order, hostname: &str) -> String {
-        let id = self.command_id;
-        if self.existing {
-            return format!("{hostname} has this order already: command {id}. Nothing new was sent.");
-        }
-        let verb = order.verb();
-        match self.method.as_str() {
+        let (id, verb) = (self.command_id, order.verb());
+        let mut sentence = match self.method.as_str() {
+            _ if self.existing => {
+                format!("{hostname} has this order already: command {id}. Nothing new was sent.")
+            }
             "polling" => {
                 format!("{verb}: command {id} accepted, method polling. It waits for {hostname}'s next poll.")
             }
             method => format!("{verb}: command {id} accepted, method {method}."),
+        };
+        if !self.also.is_empty() {
+            sentence.push(' ');
+            sentence.push_str(&self.also);
         }
+        sentence
     }
 }
 
@@ -232,6 +240,7 @@ pub(crate) mod tests {
             endpoint_id: "ep_0".into(),
             hostname: "web-01".into(),
             kind: "network_isolate".into(),
+            about: String::new(),
             state,
             created_by: "alice".into(),
             reason: "beacon".into(),

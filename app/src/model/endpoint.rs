@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Channels, Command, Direction, Listed, Millis, Rollback, State, time};
+use super::{Channels, Command, Direction, EndpointLog, Listed, Millis, Rollback, State, time};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -199,6 +199,7 @@ pub struct EndpointPage {
     /// Newest first.
     pub commands: Listed<Command>,
     pub rollback: Option<Rollback>,
+    pub log: EndpointLog,
 }
 
 #[cfg(test)]

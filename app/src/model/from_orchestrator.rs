@@ -1,5 +1,6 @@
 //! The orchestrator's types as the page sees them.
 
+mod about;
 mod delivery;
 
 use chrono::{DateTime, Utc};
@@ -144,6 +145,7 @@ impl From<&CommandRecord> for Command {
             endpoint_id: record.endpoint_id.to_string(),
             hostname: record.hostname.clone(),
             kind: record.command.clone(),
+            about: about::about(&record.command, &record.params),
             state: record.status.into(),
             created_by: record.created_by.clone(),
             reason: record.reason.clone(),
@@ -172,6 +174,7 @@ impl From<OrchestratorAccepted> for Accepted {
             state: accepted.status.into(),
             method: accepted.method.as_str().to_owned(),
             existing: accepted.existing,
+            also: String::new(),
         }
     }
 }

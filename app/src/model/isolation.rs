@@ -215,15 +215,18 @@ impl Isolation {
     #[must_use]
     pub fn other_action(&self) -> Option<Direction> {
         match self {
-            Self::Isolating | Self::Drift | Self::Partial { .. } | Self::Unknown { .. } => {
-                Some(Direction::Restore)
-            }
+            // A release also ends that the host is to be isolated at all.
+            Self::Isolating
+            | Self::Drift
+            | Self::Partial { .. }
+            | Self::Unknown { .. }
+            | Self::Failed { direction: Direction::Isolate, .. } => Some(Direction::Restore),
             Self::Releasing => Some(Direction::Isolate),
             Self::Connected { .. }
             | Self::IsolationQueued { .. }
             | Self::Isolated { .. }
             | Self::ReleaseQueued { .. }
-            | Self::Failed { .. }
+            | Self::Failed { direction: Direction::Restore, .. }
             | Self::NotOurs
             | Self::Unreported => None,
         }

@@ -40,6 +40,7 @@ pub struct Session {
     pub restore: Allowed,
     pub check: Allowed,
     pub cancel: Allowed,
+    pub annotate: Allowed,
     pub enrol: Allowed,
     pub approve: Allowed,
 }

@@ -2,6 +2,7 @@
 
 mod announce;
 mod keyboard;
+mod outgoing;
 mod places;
 mod topbar;
 
@@ -10,8 +11,15 @@ use std::time::Duration;
 use leptos::prelude::*;
 use leptos_router::{hooks::use_location, location::Url};
 
-use self::topbar::{LinkBanner, TopBar};
-pub use self::{announce::Announcer, keyboard::Keyboard};
+pub use self::{
+    announce::Announcer,
+    keyboard::Keyboard,
+    outgoing::{Outgoing, UNDO_SECONDS, undo_seconds},
+};
+use self::{
+    outgoing::OutgoingBar,
+    topbar::{LinkBanner, TopBar},
+};
 use crate::{
     clock::Clock,
     live::Live,
@@ -42,6 +50,7 @@ impl Desk {
     pub fn provide() {
         Live::provide();
         Announcer::provide();
+        Outgoing::provide();
         provide_context(Self { moved: StoredValue::new(false), overlay: RwSignal::new(None) });
     }
 }
@@ -69,6 +78,7 @@ pub fn Console(children: Children) -> impl IntoView {
         <a class="skip" href="#main" rel="external">"Skip to content"</a>
         <TopBar session/>
         <LinkBanner/>
+        <OutgoingBar/>
         <main class="main" id="main" tabindex="-1">{children()}</main>
         <p class="visually-hidden" role="status" aria-live="polite">{text(move || announcer.words())}</p>
     }

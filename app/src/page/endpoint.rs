@@ -2,8 +2,10 @@
 
 mod asked;
 mod channels;
+mod charts;
 mod facts;
 mod isolation_panel;
+mod notes;
 mod resources;
 mod rollback;
 mod terms;
@@ -16,8 +18,8 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
 use self::{
-    channels::ChannelsPanel, facts::Facts, isolation_panel::IsolationPanel, resources::Resources,
-    timeline::Timeline,
+    channels::ChannelsPanel, charts::Charts, facts::Facts, isolation_panel::IsolationPanel,
+    notes::NotesPanel, resources::Resources, timeline::Timeline,
 };
 use super::{
     Problem,
@@ -27,7 +29,10 @@ use crate::{
     api,
     error::ApiError,
     live::{Change, Live, Mark},
-    model::{Command, Direction, Endpoint, EndpointPage as Page, Rollback},
+    model::{
+        Command, Direction, Endpoint, EndpointLog, EndpointPage as Page, Notes, Rollback, log::Event,
+        sheet::Progress,
+    },
     ui::{
         ConnectionBadge, Icon, Shape, all,
         dom::{Gathered, effect, spawn},
@@ -73,6 +78,13 @@ struct Host {
     /// Where older commands begin.
     older: RwSignal<Option<i64>>,
     rollback: RwSignal<Option<Rollback>>,
+    notes: RwSignal<Notes>,
+    /// Newest first.
+    events: RwSignal<Vec<Event>>,
+    /// Where older events begin.
+    older_events: RwSignal<Option<i64>>,
+    /// Of the command that told of it last.
+    progress: RwSignal<Option<Progress>>,
 }
 
 #[component]
@@ -82,8 +94,12 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
         commands: RwSignal::new(page.commands.rows),
         older: RwSignal::new(page.commands.next),
         rollback: RwSignal::new(page.rollback),
+        notes: RwSignal::new(page.log.notes),
+        events: RwSignal::new(page.log.events.rows),
+        older_events: RwSignal::new(page.log.events.next),
+        progress: RwSignal::new(None),
     };
-    let Host { endpoint, commands, older, rollback } = host;
+    let Host { endpoint, notes, .. } = host;
     follow(host, mark);
     let hostname = Memo::new(move |_| endpoint.with(|endpoint| endpoint.hostname.clone()));
     let (id, name) = endpoint.with_untracked(|endpoint| (endpoint.id.clone(), endpoint.hostname.clone()));
@@ -101,13 +117,15 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
         </div>
         <div class="columns">
             <div class="columns__main">
-                <IsolationPanel endpoint rollback/>
-                <Timeline commands older endpoint_id=id/>
+                <IsolationPanel host/>
+                <Timeline host endpoint_id=id.clone()/>
             </div>
             <div class="columns__side">
                 <ChannelsPanel endpoint/>
                 <Facts endpoint/>
                 <Resources endpoint/>
+                <NotesPanel notes endpoint_id=id.clone()/>
+                <Charts endpoint_id=id/>
             </div>
         </div>
     }
@@ -129,6 +147,11 @@ fn follow(host: Host, mark: Mark) {
         let id = id.clone();
         move || spawn(load_rollback(host, id.clone()))
     });
+    // Neither has what is written about it: an endpoint tells something every 15 s.
+    let read_log = Gathered::new(Duration::from_secs(1), {
+        let id = id.clone();
+        move || spawn(load_log(host, id.clone()))
+    });
     effect(move || {
         let id = id.clone();
         live.follow(mark, move |change| match change {
@@ -136,8 +159,11 @@ fn follow(host: Host, mark: Mark) {
             change => {
                 let is_endpoint = matches!(change, Change::Endpoint(_));
                 // What ends an isolation has no events of its own: the endpoint is told anew when it changes.
-                if apply(host, &id, change) && is_endpoint && may_end_by_itself(host) {
-                    look_again.call();
+                if apply(host, &id, change) && is_endpoint {
+                    read_log.call();
+                    if may_end_by_itself(host) {
+                        look_again.call();
+                    }
                 }
             }
         });
@@ -152,6 +178,7 @@ async fn reload(live: Live, host: Host, id: String) {
     host.commands.try_set(page.commands.rows);
     host.older.try_set(page.commands.next);
     host.rollback.try_set(page.rollback);
+    put_log(host, page.log);
     for change in live.since(mark) {
         apply(host, &id, change);
     }
@@ -162,6 +189,25 @@ async fn load_rollback(host: Host, id: String) {
         && host.rollback.try_get_untracked().is_some_and(|known| known != found)
     {
         host.rollback.set(found);
+    }
+}
+
+async fn load_log(host: Host, id: String) {
+    if let Ok(found) = api::endpoint_log(id, None).await {
+        put_log(host, found);
+    }
+}
+
+/// What was loaded of older events stays.
+fn put_log(host: Host, log: EndpointLog) {
+    if host.notes.try_with_untracked(|known| *known != log.notes) == Some(true) {
+        host.notes.set(log.notes);
+    }
+    let newest = |events: &Vec<Event>| events.first().map_or(0, |event| event.id);
+    let Some(known) = host.events.try_with_untracked(newest) else { return };
+    let new: Vec<Event> = log.events.rows.into_iter().filter(|event| event.id > known).collect();
+    if !new.is_empty() {
+        host.events.update(|events| _ = events.splice(0..0, new));
     }
 }
 
@@ -178,6 +224,9 @@ fn apply(host: Host, id: &str, change: Change) -> bool {
     match change {
         Change::Endpoint(new) if new.id == id => _ = host.endpoint.try_set(*new),
         Change::Command(new) if new.endpoint_id == id => put(host.commands, host.older, *new),
+        Change::Progress(now) if now.endpoint_id == id && !now.step.is_empty() => {
+            host.progress.try_set(Some(*now));
+        }
         Change::Endpoint(_) | Change::Command(_) | Change::Progress(_) | Change::Reset => return false,
     }
     true

@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     api,
+    clock::mounted,
     live::{Change, Live, Mark},
     model::{Sheet, SheetOf},
     ui::{
-        all,
+        Icon, Shape, all,
         dom::{Gathered, effect, spawn},
         field::{Control, Field, fields},
         maybe, part,
@@ -72,8 +73,27 @@ fn Loaded(sheet: Sheet, mark: Mark, is_list: bool) -> impl IntoView {
     }
     let form = is_list.then(|| collect(endpoint_id));
     let progress = maybe(move || under_way.get().map(|(words, percent)| progress(words, percent)));
-    let drawn = part(move || sheet::parts(parts.get(), Signal::stored(String::new())));
-    all([Some(head), form, Some(progress), Some(drawn)].into_iter().flatten())
+    let filter = RwSignal::new(String::new());
+    let drawn = part(move || sheet::parts(parts.get(), filter.into()));
+    all([Some(head), form, Some(progress), Some(filter_field(filter)), Some(drawn)].into_iter().flatten())
+}
+
+/// Hides the rows of all tables without its words.
+fn filter_field(filter: RwSignal<String>) -> AnyView {
+    let mounted = mounted();
+    view! {
+        <div class="toolbar" role="search">
+            <label class="search">
+                <Icon shape=Shape::Search/>
+                <span class="visually-hidden">"Filter the tables"</span>
+                <input
+                    class="input search__input" type="search" placeholder="Filter by any word of a row" autocomplete="off"
+                    spellcheck="false" readonly=move || !mounted.get()
+                    on:input=move |event| filter.set(event_target_value(&event).trim().to_ascii_lowercase())
+                />
+            </label>
+        </div>
+    }
 }
 
 /// Draws the list again when a bundle comes, and how far a collection is.

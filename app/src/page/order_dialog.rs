@@ -1,40 +1,45 @@
 //! The one dialog for orders to hosts: of the page of an endpoint, of the selection in the list, and of a batch's undo.
 
 mod draft;
+mod fields;
 
-use leptos::{ev::SubmitEvent, prelude::*};
-use web_sys::HtmlDialogElement;
+use std::time::Duration;
+
+use leptos::{
+    ev::{Event, SubmitEvent},
+    prelude::*,
+};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlDialogElement};
 
 pub use self::draft::{Draft, Target, new_key};
+use self::fields::{FIELDS, order_fields};
 use super::{
-    asking::{self, Asking},
+    asking::Asking,
+    console::{Outgoing, UNDO_SECONDS, undo_seconds},
     problem,
 };
 use crate::{
+    clock::Clock,
     error::ApiError,
     model::{
-        Order,
+        Millis, Order,
         order::{self, Sent},
+        time,
     },
     ui::{
-        Icon, Shape, all,
-        dom::{effect, element, spawn},
-        field::{Control, Field, fields},
-        form::{self, Fields},
-        maybe, part, tag, text, view, words,
+        Icon, Moment, Shape, all,
+        dom::{effect, element, keep, spawn},
+        form, maybe, part, text, view,
     },
 };
 
 /// Characters.
 const REASON: std::ops::RangeInclusive<usize> = 3..=500;
-/// That of a time comes first.
-const FIELDS: &Fields = &[
-    ("not_before", "order-later"),
-    ("auto_restore_after_seconds", "order-release"),
-    ("exceptions", "order-exceptions"),
-    ("notify_users", "order-notify"),
-    ("reason", "order-reason"),
-];
+/// How long a command waits for its host.
+const LIFETIME: Millis = 7 * time::DAY;
+/// A dialog that is left at once asks the host for nothing.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// Asks for the reason and says what will happen. Open while there is a draft.
 #[component]
@@ -48,21 +53,53 @@ pub fn OrderDialog(
     let error = RwSignal::new(None::<ApiError>);
     let busy = RwSignal::new(false);
     let preview = Asking::new();
+    let previewed_at = RwSignal::new(None::<Millis>);
     // While it closes it keeps its words.
     let shown = RwSignal::new(None::<Draft>);
+    let clock = Clock::expect();
+    let outgoing = Outgoing::expect();
+    let look = move || {
+        if offline.get_untracked() > 0 {
+            return;
+        }
+        if let Some(Target::Host { id, .. }) = draft.get_untracked().map(|draft| draft.target) {
+            let form = format!("action=preview&{}", form::encoded("order-form"));
+            preview.send(id, form, move || _ = previewed_at.try_set(Some(clock.read())));
+        }
+    };
     effect(move || {
-        let draft = draft.get();
+        let draft_now = draft.get();
         let Some(dialog) = element::<HtmlDialogElement>("order") else { return };
-        match draft {
-            Some(draft) if !dialog.open() => {
-                form::reset("order-form", FIELDS);
-                form::set_value("order-reason", &draft.reason);
-                shown.set(Some(draft));
-                error.set(None);
+        match draft_now {
+            Some(opened) if !dialog.open() => {
                 busy.set(false);
+                if let Some(refusal) = opened.refusal.clone() {
+                    shown.set(Some(opened));
+                    error.set(form::blame(FIELDS, Some(refusal)));
+                    let _ = dialog.show_modal();
+                    return;
+                }
+                form::reset("order-form", FIELDS);
+                form::set_value("order-reason", &opened.reason);
+                form::set_value("order-undo", &undo_seconds().to_string());
+                error.set(None);
                 preview.answer.set(None);
                 preview.error.set(None);
+                previewed_at.set(None);
+                let has_preview = opened.has_preview();
+                shown.set(Some(opened.clone()));
                 let _ = dialog.show_modal();
+                if has_preview {
+                    let is_open = move || draft.try_get_untracked().flatten().as_ref() == Some(&opened);
+                    set_timeout(
+                        move || {
+                            if is_open() {
+                                look()
+                            }
+                        },
+                        LOOK_AFTER,
+                    );
+                }
             }
             None if dialog.open() => dialog.close(),
             Some(_) | None => {}
@@ -75,15 +112,23 @@ pub fn OrderDialog(
         if busy.get_untracked() {
             return;
         }
+        sent.refusal = None;
         form::value("order-reason").trim().clone_into(&mut sent.reason);
         if let Err(wrong) = form::check_times(&FIELDS[..1]).and_then(|()| check_reason(&sent.reason)) {
             error.set(form::blame(FIELDS, Some(wrong)));
             return;
         }
-        busy.set(true);
         error.set(form::blame(FIELDS, None));
+        let written = form::encoded("order-form");
+        let seconds = if sent.order == Order::Isolate { undo_seconds() } else { 0 };
+        if seconds > 0 {
+            draft.set(None);
+            outgoing.leave_in(seconds, sent, written, draft, on_sent);
+            return;
+        }
+        busy.set(true);
         let order = sent.order;
-        let answer = sent.send(form::encoded("order-form"));
+        let answer = sent.send(written);
         spawn(async move {
             match answer.await {
                 Ok(sent) => {
@@ -95,9 +140,13 @@ pub fn OrderDialog(
             busy.try_set(false);
         });
     };
-    let look = move |_| {
-        if let Some(Target::Host { id, .. }) = draft.get_untracked().map(|draft| draft.target) {
-            preview.send(id, format!("action=preview&{}", form::encoded("order-form")), || {});
+    let changed = move |event: Event| {
+        let field = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        match field.map(|field| field.id()).unwrap_or_default().as_str() {
+            "order-template" => write_reason(&form::value("order-template")),
+            "order-undo" => keep(UNDO_SECONDS, &form::value("order-undo")),
+            "order-exceptions" if previewed_at.get_untracked().is_some() => look(),
+            _ => {}
         }
     };
     let words =
@@ -106,20 +155,15 @@ pub fn OrderDialog(
     view! {
         <dialog class="dialog" id="order" aria-labelledby="order-title" on:close=move |_| draft.set(None)>
             <form
-                id="order-form" on:submit=submit novalidate
+                id="order-form" on:submit=submit on:change=changed novalidate
                 class=move || format!("dialog__body {}", shown.read().as_ref().map_or("", Draft::offers))
             >
                 <h2 id="order-title">{words(|draft| draft.target.question(draft.order))}</h2>
                 {part(move || shown.read().as_ref().map_or_else(|| ().into_any(), consequence))}
-                {maybe(move || offline_note(offline.get(), shown.read().as_ref()?))}
+                {maybe(move || offline_note(offline.get(), shown.read().as_ref()?, clock.read()))}
                 {order_fields()}
                 <div class="dialog__preview">
-                    <button
-                        class="button button--small" type="button" on:click=look
-                        aria-disabled=move || (preview.busy.get() || offline.get() > 0).then_some("true")
-                    >
-                        "What will happen"
-                    </button>
+                    {preview_head(preview, previewed_at, offline, Callback::new(move |()| look()))}
                     {preview.draw(Signal::stored(String::new()))}
                 </div>
                 {problem(error)}
@@ -137,53 +181,41 @@ pub fn OrderDialog(
     }
 }
 
-fn order_fields() -> AnyView {
-    let reason = Field {
-        control: Control::Area(&[("rows", "3"), ("maxlength", "500"), ("required", ""), ("autofocus", "")]),
-        ..asking::reason("order-reason")
+/// What is being looked at, how old it is, and the button that looks again.
+fn preview_head(
+    preview: Asking,
+    at: RwSignal<Option<Millis>>,
+    offline: Signal<usize>,
+    look: Callback<()>,
+) -> AnyView {
+    let now = Clock::now();
+    let age = move || match (offline.get() > 0, at.get(), now.get()) {
+        (true, ..) => "The host is offline: it cannot be asked what will drop.".to_owned(),
+        (false, Some(at), Some(now)) => format!("As the host saw it {}.", time::ago(at, now)),
+        (false, ..) => String::new(),
     };
-    let times = [
-        Field {
-            id: "order-release",
-            name: "auto_restore_after_seconds",
-            label: "Release automatically after",
-            about: "Counts from when it takes effect",
-            class: "field--grow dialog__release",
-            control: Control::Select(&[
-                ("", "Never"),
-                ("3600", "1 h"),
-                ("14400", "4 h"),
-                ("28800", "8 h"),
-                ("86400", "24 h"),
-            ]),
-        },
-        Field {
-            id: "order-later",
-            name: "not_before",
-            label: "Not before (UTC)",
-            about: "Empty: at once. Does not go with an automatic release",
-            class: "field--grow",
-            control: Control::Input(&[("type", "datetime-local"), ("step", "1")]),
-        },
-    ];
-    let notify = Field {
-        id: "order-notify",
-        name: "notify_users",
-        label: "Message to users who are logged in",
-        about: "Shown on their terminals; empty: nothing is said",
-        class: "",
-        control: Control::Input(&[("type", "text"), ("maxlength", "500"), ("autocomplete", "off")]),
-    };
-    let terms = all([
-        words("summary", "", "Exceptions and a message to users"),
-        asking::exceptions("order-exceptions", false),
-        notify.draw(),
-    ]);
-    all([
-        reason.draw(),
-        fields("form form--row dialog__options", &times),
-        tag("details", "fold dialog__terms", terms),
-    ])
+    view! {
+        <div class="dialog__look">
+            <b>"What will happen"</b>
+            <span class="muted">{text(age)}</span>
+            <button
+                class="button button--small" type="button" on:click=move |_| look.run(())
+                aria-disabled=move || (preview.busy.get() || offline.get() > 0).then_some("true")
+            >
+                "Look again"
+            </button>
+        </div>
+    }
+}
+
+/// The template's words, unless somebody has begun to write own ones.
+fn write_reason(template: &str) {
+    let written = form::value("order-reason");
+    let is_untouched = written.trim().is_empty() || written.ends_with(": ");
+    if is_untouched {
+        form::set_value("order-reason", template);
+        crate::ui::dom::focus("order-reason");
+    }
 }
 
 fn check_reason(reason: &str) -> Result<(), ApiError> {
@@ -194,7 +226,7 @@ fn check_reason(reason: &str) -> Result<(), ApiError> {
     Err(ApiError::Invalid { field: "reason".to_owned(), problem })
 }
 
-fn offline_note(offline: usize, draft: &Draft) -> Option<AnyView> {
+fn offline_note(offline: usize, draft: &Draft, now: Millis) -> Option<AnyView> {
     let who = match (offline, &draft.target) {
         (0, _) | (_, Target::Undo(_)) => return None,
         (_, Target::Host { hostname, .. }) => format!("{hostname} is offline. "),
@@ -204,7 +236,11 @@ fn offline_note(offline: usize, draft: &Draft) -> Option<AnyView> {
     Some(view! {
         <p class="dialog__offline">
             <Icon shape=Shape::Clock/>
-            <span><b>{who}</b> "The command waits until the host connects and expires in 7 days."</span>
+            <span>
+                <b>{who}</b>
+                "The command waits on this server until the host connects. Unless it does, it expires in 7 days, at "
+                <Moment at=now + LIFETIME relative=false/> ", and nothing happens."
+            </span>
         </p>
     })
 }
@@ -215,7 +251,7 @@ fn consequence(draft: &Draft) -> AnyView {
         Target::Host { .. } | Target::Undo(_) => ().into_any(),
     };
     let what = match (draft.order, &draft.target) {
-        (Order::Isolate, _) => view! { <Isolation/> },
+        (Order::Isolate, _) => isolation(),
         (Order::Restore, Target::Undo(_)) => view! {
             <p>
                 "Releases exactly the hosts that this batch isolated and that are isolated by it still. Others are left as they are."
@@ -233,8 +269,7 @@ fn consequence(draft: &Draft) -> AnyView {
     all([hosts, what])
 }
 
-#[component]
-fn Isolation() -> impl IntoView {
+fn isolation() -> AnyView {
     view! {
         <ul class="consequence">
             <li class="consequence__drops">

@@ -106,6 +106,8 @@ actions! {
     /// Who did what and why: reasons name people and suspicions.
     ViewAudit => Responder,
     ManageRateLimits => Admin,
+    /// Labels of an endpoint and the note about it.
+    AnnotateEndpoint => Responder,
     CreateEnrolmentToken => Admin,
     ApproveEndpoint => Admin,
     ManageWebhooks => Admin,

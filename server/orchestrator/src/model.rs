@@ -12,7 +12,7 @@ pub use voltaxe_store::model::{
 };
 
 pub use voltaxe_store::{
-    CommandFilter, EvidenceFilter,
+    CommandFilter, EndpointEvent, EndpointNotes, EvidenceFilter, SeriesPoint, Spread,
     model::{
         AwaitingEndpoint, DeliveryId, DeliveryRecord, DeliveryState, KeyHolder, WebhookId, WebhookPreset,
         WebhookRecord, WebhookState,

@@ -7,9 +7,13 @@ mod console;
 mod enrolment;
 mod find;
 mod isolation;
+mod notes;
 mod request;
+mod retry;
 mod schedules;
 mod search;
+mod series;
+mod snapshot;
 mod upkeep;
 
 use std::{
@@ -27,10 +31,12 @@ pub use self::agents::AgentError;
 pub use self::batches::{BatchProgress, BatchRequest};
 pub use self::break_glass::IssuedTicket;
 pub use self::console::check_rate_limit;
+pub use self::notes::{Annotated, NotesChange};
 pub(crate) use self::request::checked_reason;
 pub use self::request::{Request, Target, action_of};
 pub use self::schedules::{ScheduleRequest, When};
 pub(crate) use self::search::words as search_words;
+pub use self::series::{Series, Window};
 pub use self::upkeep::Retention;
 pub use crate::delivery::{Caller, ResultOutcome};
 pub use crate::registry::StreamHandle;

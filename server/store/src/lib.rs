@@ -9,6 +9,7 @@ mod commands;
 pub mod custody;
 mod database;
 pub mod embedded;
+mod endpoint_notes;
 mod endpoints;
 mod enrolment;
 mod error;
@@ -34,6 +35,7 @@ pub use commands::{
     RecordedResult,
 };
 pub use database::DatabaseFacts;
+pub use endpoint_notes::{EndpointEvent, EndpointNotes};
 pub use endpoints::EndpointKey;
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
@@ -49,7 +51,10 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-pub use telemetry::NewTelemetry;
+pub use telemetry::{
+    NewTelemetry,
+    series::{SeriesPoint, Spread},
+};
 pub use webhooks::{
     AttemptOutcome, AuditedEvent, ClaimedDelivery, NewDelivery, WebhookPlace, WebhookReach, WebhookTerms,
 };

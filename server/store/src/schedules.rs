@@ -170,8 +170,9 @@ impl Store {
                UPDATE schedules SET state = 'cancelled', next_run_at = NULL, ended_by = $2, ended_at = $3
                WHERE id = $1 AND state = 'waiting' RETURNING *
              ), audited AS (
-               INSERT INTO audit_log (at, actor, action, command_id, reason, detail)
-               SELECT $3, $2, 'schedule.cancel', rollback_of, reason, jsonb_build_object('schedule', id) FROM ended
+               INSERT INTO audit_log (at, actor, action, endpoint_id, command_id, reason, detail)
+               SELECT $3, $2, 'schedule.cancel', CASE WHEN cardinality(endpoint_ids) = 1 THEN endpoint_ids[1] END,
+                      rollback_of, reason, jsonb_build_object('schedule', id) FROM ended
              )",
             "FROM ended",
             id.0,

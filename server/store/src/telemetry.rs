@@ -1,3 +1,5 @@
+pub mod series;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use voltaxe_protocol::{EndpointId, Telemetry};

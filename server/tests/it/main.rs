@@ -23,6 +23,7 @@ mod command;
 mod cross_site;
 mod drift;
 mod durability;
+mod endpoint_page;
 mod events;
 mod evidence;
 mod evidence_bounds;

@@ -3,7 +3,7 @@
 use voltaxe_orchestrator::evidence::{EvidenceFilter, EvidenceRecord, EvidenceStatus, Visit};
 use voltaxe_protocol::CommandId;
 
-use super::text;
+use super::{json, text};
 use crate::{
     api::{caller::Caller, parse::Form},
     error::ApiError,
@@ -146,7 +146,16 @@ async fn file(caller: &Caller, id: CommandId, index: u32, visit: Visit) -> Resul
             "Only the beginning is shown; the file has {size}. Download the bundle for all of it."
         )));
     }
-    parts.push(Part::Plain(shown));
+    match (!found.is_binary).then(|| json::table(&found.text)).flatten() {
+        Some((table, is_cut)) => {
+            if is_cut {
+                parts.push(Part::Warning("The table has the beginning of it; below stands more.".to_owned()));
+            }
+            parts.push(Part::Table(table));
+            parts.push(Part::Fold("As it stands in the file".to_owned(), shown));
+        }
+        None => parts.push(Part::Plain(shown)),
+    }
     Ok(parts)
 }
 

@@ -13,8 +13,9 @@ pub(in crate::api) fn parts(data: &Value) -> Option<Vec<Part>> {
     let preview: IsolationPreviewOutcome = serde_json::from_value(data.clone()).ok()?;
     let warnings = preview.warnings.iter().take(MOST_ROWS).map(warning);
     let cut = format!(
-        "{} open TCP connections will drop, {} stay. The server is reached at {}.",
+        "{} open TCP connections and {} logins from elsewhere will drop, {} connections stay. The server is reached at {}.",
         preview.connections_cut,
+        preview.sessions.len(),
         preview.connections_kept,
         text::of_host(&preview.servers.join(", "))
     );
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(parts[1], Part::Error("nft is missing".into()));
         assert_eq!(parts[2], Part::Warning("of a later version".into()));
         assert!(
-            matches!(&parts[3], Part::Text(words) if words.starts_with("3 open TCP connections will drop, 1 stay"))
+            matches!(&parts[3], Part::Text(words) if words.starts_with("3 open TCP connections and 1 logins from elsewhere will drop, 1 connections stay"))
         );
         let Part::Table(table) = &parts[4] else { panic!("{parts:?}") };
         assert_eq!(table.rows[0].cells[0], r"ann\u{202e}");

@@ -1,31 +1,33 @@
 use leptos::prelude::*;
 
 use super::{
+    Host,
     asked::asked_by_address,
+    put,
     rollback::RollbackNotice,
     terms::{Said, Terms},
 };
 use crate::{
+    api,
     clock::mounted,
     model::{
-        Direction, Endpoint, Isolation, Order, Rollback, State,
+        Direction, Endpoint, Isolation, Order, State,
         endpoint::{Admission, Desired, Observed},
         order::Sent,
     },
     page::{
+        ask::{Ask, Asked},
         console::Announcer,
         order_dialog::{Draft, OrderDialog, Target},
         session,
     },
-    ui::{IsolationBadge, Moment, Notice, StateBadge, Tone, all, dom::effect, part, text, view},
+    ui::{IsolationBadge, Moment, Notice, StateBadge, Tone, all, dom::effect, maybe, part, text, view},
 };
 
 /// The two facts, never one: what this server wants and what the host observes. And the buttons that change the first.
 #[component]
-pub fn IsolationPanel(
-    #[prop(into)] endpoint: Signal<Endpoint>,
-    rollback: RwSignal<Option<Rollback>>,
-) -> impl IntoView {
+pub fn IsolationPanel(host: Host) -> impl IntoView {
+    let (endpoint, rollback) = (Signal::from(host.endpoint), host.rollback);
     let isolation = Memo::new(move |_| endpoint.with(Isolation::of));
     announce(endpoint, isolation);
     let draft = RwSignal::new(None::<Draft>);
@@ -70,6 +72,7 @@ pub fn IsolationPanel(
         <section class="panel isolation" aria-labelledby="isolation-title">
             <h2 id="isolation-title">"Isolation"</h2>
             <p class="isolation__badge"><IsolationBadge endpoint/></p>
+            {withdraw(host, desired)}
             <dl class="twofacts">
                 <div class="twofacts__fact">
                     <dt>"Desired " <span class="muted">"by this server"</span></dt>
@@ -94,6 +97,34 @@ pub fn IsolationPanel(
             <OrderDialog draft offline on_sent=Callback::new(on_sent)/>
         </section>
     }
+}
+
+/// Takes back the order that is under way, which is where one looks first.
+fn withdraw(host: Host, desired: Memo<Option<Desired>>) -> AnyView {
+    let open = Memo::new(move |_| {
+        let desired = desired.read();
+        let order = desired.as_ref().filter(|order| order.state.is_open())?;
+        // Asked back already: the timeline says so.
+        let is_asked = host.commands.with(|commands| {
+            commands.iter().any(|one| one.id == order.command_id && one.cancel_requested_at.is_some())
+        });
+        (!is_asked).then_some((order.command_id, order.direction))
+    });
+    maybe(move || {
+        let (id, direction) = open.get()?;
+        let name = match direction {
+            Direction::Isolate => "Cancel isolation",
+            Direction::Restore => "Cancel release",
+        };
+        let ask = Callback::new(move |()| {
+            Box::pin(async move {
+                put(host.commands, host.older, api::cancel_command(id).await?);
+                Ok(())
+            }) as Asked
+        });
+        let may = session().cancel.yes;
+        Some(view! { <div class="asks"><Ask name may ask/></div> })
+    })
 }
 
 #[component]
@@ -198,7 +229,7 @@ fn ObservedFact(observed: Option<Observed>) -> impl IntoView {
         None => view! { <b>"Nothing yet"</b> <p class="muted">"The host has not reported."</p> },
         Some(observed) => view! {
             <b>{observed.state.word()}</b>
-            <p>"Read from the kernel, received " <Moment at=observed.received_at/></p>
+            <p>"Verified " <Moment at=observed.received_at/> ", read from the host's kernel"</p>
             {observed.generation.map(|id| view! { <p>"Rules of command " <span class="mono">{format!("#{id}")}</span></p> })}
             {observed.detail.map(|detail| view! { <p>{detail}</p> })}
         },

@@ -18,6 +18,8 @@ pub struct Draft {
     pub target: Target,
     pub reason: String,
     key: String,
+    /// It was sent and refused: the dialog opens with what was written, and says why.
+    pub refusal: Option<ApiError>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,12 +39,16 @@ type Answer = Pin<Box<dyn Future<Output = Result<Sent, ApiError>>>>;
 impl Draft {
     /// In the browser only.
     pub fn new(order: Order, target: Target, reason: String) -> Self {
-        Self { order, target, reason, key: new_key() }
+        Self { order, target, reason, key: new_key(), refusal: None }
+    }
+
+    pub fn refused(self, why: ApiError) -> Self {
+        Self { refusal: Some(why), ..self }
     }
 
     /// `form`: the dialog's fields, encoded.
     pub fn send(self, form: String) -> Answer {
-        let Self { order, target, reason, key } = self;
+        let Self { order, target, reason, key, .. } = self;
         Box::pin(async move {
             let (ids, as_batch) = match target {
                 Target::Undo(batch) => return api::undo_batch(batch, reason, key).await.map(Sent::Batch),
@@ -59,11 +65,26 @@ impl Draft {
         self.order.tone()
     }
 
+    /// Whether a host can be asked what the order would do to it.
+    pub fn has_preview(&self) -> bool {
+        matches!((&self.target, self.order), (Target::Host { .. }, Order::Isolate))
+    }
+
+    /// `Isolating web-01`.
+    pub fn doing(&self) -> String {
+        let verb = match self.order {
+            Order::Isolate => "Isolating",
+            Order::Restore => "Releasing",
+            Order::Check => "Checking",
+        };
+        format!("{verb} {}", self.target.words())
+    }
+
     /// The class of a form that shows what goes with the order.
     pub fn offers(&self) -> &'static str {
         match (&self.target, self.order) {
             (Target::Undo(_), _) => "",
-            (Target::Host { .. }, Order::Isolate) => "offers-time offers-terms offers-preview",
+            (Target::Host { .. }, Order::Isolate) => "offers-time offers-terms offers-host",
             (Target::Hosts(_), Order::Isolate) => "offers-time offers-terms",
             (_, Order::Restore | Order::Check) => "offers-time",
         }

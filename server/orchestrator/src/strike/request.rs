@@ -15,7 +15,7 @@ use crate::{
     model::{BatchId, IsolationDirection, ScheduleId},
 };
 
-const REASON_CHARS: std::ops::RangeInclusive<usize> = 3..=500;
+pub(super) const REASON_CHARS: std::ops::RangeInclusive<usize> = 3..=500;
 /// A command may wait this long at most.
 const LONGEST_LIFE: TimeDelta = TimeDelta::days(90);
 const SHORTEST_LIFE: TimeDelta = TimeDelta::seconds(10);

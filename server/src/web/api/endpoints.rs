@@ -3,15 +3,68 @@
 use axum::{
     Json,
     extract::{Path, State, rejection::JsonRejection},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
 use serde_json::json;
-use voltaxe_orchestrator::{Strike, authority::may};
+use voltaxe_orchestrator::{
+    Strike,
+    authority::may,
+    model::EndpointNotes,
+    strike::{Annotated, NotesChange},
+};
 
 use super::parse_id;
 use crate::{clock, problem::ApiError, web::session::Permitted};
+
+const FORM_OF_IDS: &str = "an endpoint id is ep_ and 32 lower-case hexadecimal digits";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnnotateRequest {
+    labels: Option<Vec<String>>,
+    note: Option<String>,
+    /// The revision that was read: 409 when there is a newer one. Without it what is there is written over.
+    revision: Option<i32>,
+}
+
+/// `PATCH /api/endpoints/{id} {"labels": [..]?, "note": ".."?, "revision": N?}`: what is not named stays. Answers with what is
+/// kept from then on.
+pub async fn annotate(
+    State(strike): State<Strike>,
+    Permitted(permit): Permitted<may::AnnotateEndpoint>,
+    Path(id): Path<String>,
+    body: Result<Json<AnnotateRequest>, JsonRejection>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let id = parse_id(&id, FORM_OF_IDS)?;
+    let Json(AnnotateRequest { labels, note, revision }) = body?;
+    let change = NotesChange { labels, note, revision };
+    match strike.annotate(&permit, &id, change, clock::now()).await? {
+        Annotated::Saved(notes) => Ok(Json(notes_json(&notes))),
+        Annotated::ChangedMeanwhile(notes) => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "changed-meanwhile",
+            "Somebody else has changed the labels or the note",
+        )
+        .field("revision")
+        .detail(format!(
+            "the revision is {} now, by {}; read it, and write with that revision",
+            notes.revision,
+            notes.changed_by.as_deref().unwrap_or("nobody")
+        ))),
+    }
+}
+
+fn notes_json(notes: &EndpointNotes) -> serde_json::Value {
+    json!({
+        "labels": notes.labels,
+        "note": notes.note,
+        "revision": notes.revision,
+        "changed_at": notes.changed_at,
+        "changed_by": notes.changed_by,
+    })
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +80,7 @@ pub async fn release_ticket(
     Path(id): Path<String>,
     body: Result<Json<TicketRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    let id = parse_id(&id, "an endpoint id is ep_ and 32 lower-case hexadecimal digits")?;
+    let id = parse_id(&id, FORM_OF_IDS)?;
     let Json(TicketRequest { reason }) = body?;
     let issued = strike.release_ticket(&permit, &id, &reason, clock::now()).await?;
     let body = json!({
