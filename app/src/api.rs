@@ -13,6 +13,7 @@ mod endpoints;
 mod enrolment;
 #[cfg(feature = "ssr")]
 pub(crate) mod exceptions;
+mod fleet;
 mod orders;
 #[cfg(feature = "ssr")]
 mod parse;
@@ -27,10 +28,13 @@ pub(crate) use sheets::text::of_host;
 
 #[cfg(feature = "ssr")]
 pub use access::{Access, SERVER_FUNCTIONS};
-pub use batches::{batch, batch_progress, batches, cancel_batch, undo_batch};
+pub use batches::{batch, batch_hosts, batch_progress, batches, cancel_batch, undo_batch};
 pub use commands::commands;
-pub use endpoints::{endpoint, endpoints};
+pub use endpoints::endpoint;
 pub use enrolment::create_enrolment_token;
+pub use fleet::{
+    bulk_order, count_endpoints, delete_view, endpoints, loads, resolve_choice, save_view, saved_views,
+};
 pub use orders::{cancel_command, order};
 pub use respond::{respond, sheet};
 pub(crate) use rpc::Rpc;

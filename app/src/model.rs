@@ -1,10 +1,13 @@
 //! What the pages draw, and its JSON. Every time is [`time::Millis`].
 
 pub mod batch;
+pub mod bulk;
 pub mod channels;
 pub mod command;
 pub mod endpoint;
+pub mod endpoint_query;
 pub mod enrolment;
+pub mod fleet;
 pub mod isolation;
 pub mod key;
 pub mod listed;

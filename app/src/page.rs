@@ -4,6 +4,7 @@ mod ask;
 mod asking;
 mod batch;
 mod batches;
+mod bulk_dialog;
 mod command_table;
 mod commands;
 mod console;

@@ -37,6 +37,9 @@ pub async fn cancel_command(command_id: i64) -> Result<Command, ApiError> {
 }
 
 #[cfg(feature = "ssr")]
+pub(super) use ssr::isolate;
+
+#[cfg(feature = "ssr")]
 mod ssr {
     use voltaxe_orchestrator::strike::{BatchRequest, Request, ScheduleRequest, Target, When};
     use voltaxe_protocol::{Command, NetworkIsolate};
@@ -104,7 +107,7 @@ mod ssr {
         Ok(Sent::Command(caller.strike.order(operator, command, request, caller.now).await?.into()))
     }
 
-    fn isolate(form: &Form, now: chrono::DateTime<chrono::Utc>) -> Result<NetworkIsolate, ApiError> {
+    pub fn isolate(form: &Form, now: chrono::DateTime<chrono::Utc>) -> Result<NetworkIsolate, ApiError> {
         Ok(NetworkIsolate {
             reason: String::new(),
             exceptions: exceptions::parse(form.get("exceptions"), now)?,

@@ -1,6 +1,7 @@
 //! The orchestrator's types as the page sees them.
 
 mod delivery;
+mod fleet;
 
 use chrono::{DateTime, Utc};
 use voltaxe_orchestrator::{

@@ -11,7 +11,8 @@ use crate::{
     error::ApiError,
     live::{Live, Mark},
     model::{
-        Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage, Sheet, SheetOf, command::Of,
+        Batch, BatchPage, Command, EndpointPage, Listed, SchedulesPage, Sheet, SheetOf, command::Of,
+        fleet::FleetPage,
     },
     ui::{loaded, view},
 };
@@ -20,7 +21,7 @@ use crate::{
 #[derive(Clone, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Start {
-    Endpoints(Vec<Endpoint>),
+    Endpoints(FleetPage),
     Endpoint(EndpointPage),
     Commands(Listed<Command>),
     Batches(Listed<Batch>),
@@ -32,7 +33,8 @@ pub enum Start {
 /// Which page, with what its address names.
 #[derive(Clone, PartialEq)]
 pub enum Page {
-    Endpoints,
+    /// By the query of its address.
+    Endpoints(String),
     Endpoint(String),
     Commands,
     Batches,
@@ -76,7 +78,7 @@ fn begin(page: Box<dyn Fn() -> Page + Send + Sync>, draw: Draw) -> AnyView {
 fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
     Box::pin(async move {
         match page {
-            Page::Endpoints => api::endpoints().await.map(Start::Endpoints),
+            Page::Endpoints(query) => api::endpoints(query).await.map(Start::Endpoints),
             Page::Endpoint(id) => api::endpoint(id).await.map(Start::Endpoint),
             Page::Commands => api::commands(Of::All, None).await.map(Start::Commands),
             Page::Batches => api::batches(None).await.map(Start::Batches),

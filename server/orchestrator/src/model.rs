@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use voltaxe_protocol::{CommandId, CommandState, Drift, EndpointId};
 pub use voltaxe_store::model::{
-    BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus,
-    EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, IsolationDirection, IsolationTerms, ObservedRecord,
+    BatchHost, BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus,
+    EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, ExcludedHost, IsolationDirection, IsolationTerms, ObservedRecord,
     RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
 };
 
 pub use voltaxe_store::EvidenceFilter;
+pub use voltaxe_store::SavedView;
+pub use voltaxe_store::search::{AlikeEndpoints, ConnectionIs, EndpointSearch, IsolationIs, SeenIs, SortBy};
 
 /// An endpoint as the store knows it, and whether it holds a stream right now.
 #[derive(Clone, Debug, PartialEq)]

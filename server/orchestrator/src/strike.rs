@@ -4,6 +4,7 @@ mod agents;
 mod batches;
 mod break_glass;
 mod console;
+pub mod fleet;
 mod isolation;
 mod request;
 mod schedules;
@@ -86,6 +87,8 @@ struct Inner {
     keys: Mutex<HashMap<EndpointId, Arc<agents::KnownAgent>>>,
     /// Active endpoints by name, as last read.
     names: Mutex<HashMap<String, EndpointId>>,
+    /// Counts of the fleet, as they were a moment ago.
+    counted: fleet::Counted,
     /// When the progress of a command was told last.
     progress: Mutex<HashMap<CommandId, DateTime<Utc>>>,
 }
@@ -122,6 +125,7 @@ impl Strike {
                 instance: Uuid::new_v4(),
                 keys: Mutex::default(),
                 names: Mutex::default(),
+                counted: fleet::Counted::default(),
                 progress: Mutex::default(),
             }),
         }

@@ -19,6 +19,7 @@ pub mod model;
 mod operators;
 mod queue_depth;
 mod rate_limits;
+mod saved_views;
 mod schedules;
 mod telemetry;
 
@@ -27,7 +28,7 @@ use std::{str::FromStr as _, time::Duration};
 pub use audit::AuditEntry;
 pub use batches::{CancelledBatch, CreateBatch, NewBatch};
 pub use commands::{Cancel, Enqueue, Lease, NewCommand, NewReceipt, NewResult, NewStart, RecordedResult};
-pub use endpoints::EndpointKey;
+pub use endpoints::{EndpointKey, Seen, search};
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
 pub use evidence::{EvidenceFilter, EvidenceOfCommand, Offer, OfferedEvidence, ReportedEvidence};
@@ -35,6 +36,7 @@ pub use hints::{Hint, HintListener};
 pub use isolation::ChangeIsolation;
 pub use operators::{NewOperator, OperatorRow, SessionRow};
 pub use queue_depth::QueueDepth;
+pub use saved_views::SavedView;
 pub use schedules::{NewSchedule, Run};
 use sqlx::{
     PgPool,
@@ -58,6 +60,8 @@ pub struct Store {
     /// For marks that the protocol renews by itself when a crash loses them (hand-outs, receipts, last-seen times,
     /// telemetry): `synchronous_commit` is off, so they never make a click wait for the disk.
     relaxed: PgPool,
+    /// For searches, whose plans depend on what is searched for.
+    searching: PgPool,
 }
 
 impl Store {
@@ -85,7 +89,12 @@ impl Store {
         };
         Ok(Self {
             durable: pool(16).connect_lazy_with(options.clone()),
-            relaxed: pool(4).connect_lazy_with(options.options([("synchronous_commit", "off")])),
+            relaxed: pool(4).connect_lazy_with(options.clone().options([("synchronous_commit", "off")])),
+            searching: pool(4).connect_lazy_with(options.options([
+                ("plan_cache_mode", "force_custom_plan"),
+                ("enable_seqscan", "on"),
+                ("max_parallel_workers_per_gather", "0"),
+            ])),
         })
     }
 
@@ -123,6 +132,7 @@ impl Store {
 
     /// Ends idle connections and waits for the others.
     pub async fn close(&self) {
+        self.searching.close().await;
         self.relaxed.close().await;
         self.durable.close().await;
     }
