@@ -15,6 +15,7 @@ mod enrolment;
 #[cfg(feature = "ssr")]
 pub(crate) mod exceptions;
 mod find;
+mod fleet;
 mod notes;
 mod operate;
 mod orders;
@@ -32,12 +33,15 @@ pub(crate) use sheets::text::of_host;
 
 #[cfg(feature = "ssr")]
 pub use access::{Access, SERVER_FUNCTIONS};
-pub use batches::{batch, batch_progress, batches, cancel_batch, undo_batch};
+pub use batches::{batch, batch_hosts, batch_progress, batches, cancel_batch, undo_batch};
 pub use charts::series;
 pub use commands::{command_page, commands};
-pub use endpoints::{endpoint, endpoints};
+pub use endpoints::endpoint;
 pub use enrolment::{approve_endpoint, create_enrolment_token, enrolment, revoke_enrolment_token};
 pub use find::find_hosts;
+pub use fleet::{
+    bulk_order, count_endpoints, delete_view, endpoints, loads, resolve_choice, save_view, saved_views,
+};
 pub use notes::{annotate, endpoint_log};
 pub use operate::operate;
 pub use orders::{cancel_command, order, retry_command};

@@ -1,11 +1,14 @@
 //! What the pages draw, and its JSON. Every time is [`time::Millis`].
 
 pub mod batch;
+pub mod bulk;
 pub mod channels;
 pub mod command;
 pub mod command_filter;
 pub mod endpoint;
+pub mod endpoint_query;
 pub mod enrolment;
+pub mod fleet;
 pub mod found;
 pub mod isolation;
 pub mod key;

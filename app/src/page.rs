@@ -5,6 +5,7 @@ mod asking;
 mod audit;
 mod batch;
 mod batches;
+mod bulk_dialog;
 mod command;
 mod command_table;
 mod commands;

@@ -100,6 +100,7 @@ pub fn console_routes() -> Vec<Route> {
             Operator(Action::CancelCommand),
             post(commands::cancel),
         ),
+        route(Method::GET, "/api/endpoints", Operator(Action::View), get(endpoints::list)),
         route(
             Method::PATCH,
             "/api/endpoints/{id}",

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use super::Rpc;
 use crate::{
     error::ApiError,
-    model::{Batch, BatchPage, Listed, Progress},
+    model::{Batch, BatchPage, Listed, Progress, bulk::BatchHost},
 };
 
 /// Newest first; `before` is a list's `next`.
@@ -53,6 +53,12 @@ pub async fn batch_progress(id: String) -> Result<Progress, ApiError> {
     super::caller::answer(ssr::progress(&id).await)
 }
 
+/// Its hosts by command id, those after `after`, in parts of 2,000.
+#[server(prefix = "/rpc", endpoint = "batch_hosts", protocol = Rpc)]
+pub async fn batch_hosts(id: String, after: Option<i64>) -> Result<Listed<BatchHost>, ApiError> {
+    super::caller::answer(ssr::hosts(&id, after).await)
+}
+
 /// Takes back what of it is not final, as [`super::cancel_command`] does.
 #[server(prefix = "/rpc", endpoint = "cancel_batch", protocol = Rpc)]
 pub async fn cancel_batch(id: String) -> Result<Progress, ApiError> {
@@ -92,11 +98,24 @@ pub async fn undo_batch(id: String, reason: String, idempotency_key: String) -> 
 mod ssr {
     use voltaxe_orchestrator::model::BatchId;
 
-    use super::{super::caller::Caller, ApiError, Progress};
+    use super::{super::caller::Caller, ApiError, BatchHost, Listed, Progress};
 
     /// What is no id is no batch's id either.
     pub fn id(text: &str) -> Result<BatchId, ApiError> {
         text.parse().map_err(|_| ApiError::NotFound)
+    }
+
+    /// A full part may be the last one; then the next is empty.
+    pub async fn hosts(batch: &str, after: Option<i64>) -> Result<Listed<BatchHost>, ApiError> {
+        const AT_ONCE: usize = 2_000;
+
+        let caller = Caller::expect()?;
+        let after = after.map(voltaxe_protocol::CommandId);
+        let hosts = caller.strike.hosts_of_batch(&caller.permit()?, id(batch)?, after).await?;
+        Ok(Listed {
+            rows: hosts.iter().map(Into::into).collect(),
+            next: hosts.last().filter(|_| hosts.len() >= AT_ONCE).map(|host| host.command_id.0),
+        })
     }
 
     pub async fn progress(batch: &str) -> Result<Progress, ApiError> {

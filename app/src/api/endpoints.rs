@@ -1,28 +1,7 @@
 use leptos::prelude::*;
 
 use super::Rpc;
-use crate::{
-    error::ApiError,
-    model::{Endpoint, EndpointPage},
-};
-
-/// Ordered by name.
-#[server(prefix = "/rpc", endpoint = "endpoints", protocol = Rpc)]
-pub async fn endpoints() -> Result<Vec<Endpoint>, ApiError> {
-    use super::caller::{Caller, answer};
-
-    answer(
-        async {
-            let caller = Caller::expect()?;
-            let permit = caller.permit()?;
-            let mut endpoints: Vec<Endpoint> =
-                caller.strike.endpoints(&permit, caller.now).await?.iter().map(Endpoint::from).collect();
-            endpoints.sort_by(|a, b| (&a.hostname, &a.id).cmp(&(&b.hostname, &b.id)));
-            Ok(endpoints)
-        }
-        .await,
-    )
-}
+use crate::{error::ApiError, model::EndpointPage};
 
 /// One endpoint, its newest commands and what ends its isolation.
 #[server(name = LoadEndpoint, prefix = "/rpc", endpoint = "endpoint", protocol = Rpc)]

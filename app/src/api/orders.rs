@@ -55,6 +55,9 @@ pub async fn retry_command(command_id: i64, idempotency_key: String) -> Result<A
 }
 
 #[cfg(feature = "ssr")]
+pub(super) use ssr::isolate;
+
+#[cfg(feature = "ssr")]
 mod ssr {
     use voltaxe_orchestrator::strike::{BatchRequest, Request, ScheduleRequest, Target, When};
     use voltaxe_protocol::{Command, NetworkIsolate};
@@ -147,7 +150,7 @@ mod ssr {
         Ok(format!("[{ticket}] {reason}"))
     }
 
-    fn isolate(form: &Form, now: chrono::DateTime<chrono::Utc>) -> Result<NetworkIsolate, ApiError> {
+    pub fn isolate(form: &Form, now: chrono::DateTime<chrono::Utc>) -> Result<NetworkIsolate, ApiError> {
         Ok(NetworkIsolate {
             reason: String::new(),
             exceptions: exceptions::parse(form.get("exceptions"), now)?,

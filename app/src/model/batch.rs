@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Listed, Millis, State, order};
+use super::{Command, Listed, Millis, State, bulk::Excluded, order};
 
 /// One order to many endpoints.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Batch {
     pub schedule_id: Option<String>,
     pub cancelled_by: Option<String>,
     pub cancelled_at: Option<Millis>,
+    /// Hosts that were taken out before it was sent.
+    pub excluded: Vec<Excluded>,
 }
 
 impl Batch {
@@ -123,6 +125,7 @@ mod tests {
                 schedule_id: None,
                 cancelled_by: None,
                 cancelled_at: None,
+                excluded: Vec::new(),
             },
             counts,
         }

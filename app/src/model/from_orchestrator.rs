@@ -2,6 +2,7 @@
 
 mod about;
 mod delivery;
+mod fleet;
 
 use chrono::{DateTime, Utc};
 use voltaxe_orchestrator::{

@@ -1,5 +1,6 @@
 //! `/batches/:id`: one order to many hosts, and how far it is.
 
+mod grid;
 mod progress;
 
 use std::time::Duration;
@@ -8,10 +9,11 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
-use self::progress::ProgressPanel;
+use self::{grid::Grid, progress::ProgressPanel};
 use super::{
     Problem,
     ask::{Load, More},
+    bulk_dialog::BulkDialog,
     command_table::{self, CommandTable},
     order_dialog::OrderDialog,
     start::{self, Start, Started, start},
@@ -20,9 +22,9 @@ use crate::{
     api,
     error::ApiError,
     live::{Change, Live, Mark},
-    model::{BatchPage as Page, Command, Progress, command::Of, order::Sent},
+    model::{BatchPage as Page, Command, Progress, bulk::Excluded, command::Of, order::Sent},
     ui::{
-        Icon, Moment, Shape,
+        Icon, Moment, Shape, all,
         dom::{Gathered, effect, every, go, spawn},
         view,
     },
@@ -68,6 +70,7 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
         }) as _
     });
     let draft = RwSignal::new(None);
+    let bulk = RwSignal::new(None);
     let on_sent = move |(_, sent)| {
         if let Sent::Batch(id) = sent {
             go(&format!("/batches/{id}"));
@@ -88,9 +91,27 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
             {batch.schedule_id.is_some().then(|| view! { " " <a href="/schedules">"Made by a schedule"</a> })}
         </p>
         <ProgressPanel progress draft/>
+        {excluded(&batch.excluded)}
+        <Grid batch_id=batch.id.clone() queued=batch.queued mark bulk/>
         <CommandTable commands/>
         <More name="Load more commands" next=more load/>
         <OrderDialog draft offline=Signal::stored(0) on_sent=Callback::new(on_sent)/>
+        <BulkDialog draft=bulk/>
+    }
+}
+
+fn excluded(hosts: &[Excluded]) -> AnyView {
+    if hosts.is_empty() {
+        return ().into_any();
+    }
+    let line = |host: &Excluded| {
+        view! { <li><b>{host.hostname.clone()}</b> ": " <q>{host.reason.clone()}</q></li> }
+    };
+    view! {
+        <section class="panel" aria-labelledby="excluded-title">
+            <h2 id="excluded-title">"Taken out before it was sent"</h2>
+            <ul class="excluded">{all(hosts.iter().map(line))}</ul>
+        </section>
     }
 }
 

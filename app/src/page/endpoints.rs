@@ -1,195 +1,207 @@
-//! `/`: the fleet.
+//! `/`: the fleet. What is shown is in the address; a change of that loads another page of the list, and nothing else is drawn
+//! anew.
 
-mod fleet;
+mod columns;
+mod filters;
+mod list;
 mod row;
 mod selection;
 mod strip;
+mod views;
+
+use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::use_location;
 
 use self::{
-    fleet::{Entry, Fleet, Part},
+    columns::ColumnChooser,
+    filters::Filters,
+    list::{Entry, List},
     row::Row,
     selection::SelectionBar,
     strip::Strip,
+    views::SavedViews,
 };
 use super::{
     Problem,
+    bulk_dialog::BulkDialog,
     enrol::EnrolPanel,
-    order_dialog::OrderDialog,
     problem,
     start::{Page, Start, Started, start},
 };
 use crate::{
-    api,
     clock::mounted,
-    live::{Change, Live, Mark},
-    model::{Endpoint, order::Sent},
+    live::Mark,
+    model::{
+        endpoint_query::{Column, EndpointQuery, Sort},
+        fleet::FleetPage,
+    },
     ui::{
-        Icon, Item, Shape,
-        dom::{effect, go, spawn},
-        list, maybe, text, view,
-        zone::set_address,
+        Icon, Item, Shape, all,
+        dom::{Gathered, effect},
+        list as items, maybe, part, text, view,
     },
 };
 
+const TYPING: Duration = Duration::from_millis(250);
+
 #[component]
 pub fn Endpoints() -> impl IntoView {
+    let query = use_location().search.get_untracked();
     view! {
         <Title text="Endpoints"/>
         <div class="head">
             <h1>"Endpoints"</h1>
         </div>
-        {start(|| Page::Endpoints, draw)}
+        {start(move || Page::Endpoints(query.clone()), draw)}
     }
 }
 
 fn draw(started: Started, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Endpoints(endpoints)) => view! { <Loaded endpoints mark/> },
+        Ok(Start::Endpoints(page)) => view! { <Loaded page mark/> },
         Ok(_) => ().into_any(),
         Err(error) => view! { <Problem error/> },
     }
 }
 
 #[component]
-fn Loaded(endpoints: Vec<Endpoint>, mark: Mark) -> impl IntoView {
-    let started_empty = endpoints.is_empty();
-    let fleet = Fleet::new(endpoints);
-    let reloading_failed = RwSignal::new(None);
-    follow(fleet, mark, reloading_failed);
-
-    let query = use_query_map();
-    let filter = RwSignal::new(query.read_untracked().get("q").unwrap_or_default());
-    let show = RwSignal::new(Part::from_word(query.read_untracked().get_str("show").unwrap_or_default()));
-    let mut is_first = true;
-    effect(move || {
-        let wanted = address(&filter.read(), show.get());
-        if !std::mem::take(&mut is_first) {
-            set_address(&wanted);
-        }
-    });
-    let is_empty = Memo::new(move |_| fleet.is_empty());
-
+fn Loaded(page: FleetPage, mark: Mark) -> impl IntoView {
+    let started_empty = page.counts.all == 0;
+    let list = List::new(page);
+    list.follow(mark);
+    let is_empty = Memo::new(move |_| list.counts.with(|counts| counts.all == 0));
     view! {
-        {problem(reloading_failed)}
-        {maybe(move || (!is_empty.get()).then(|| view! { <FleetTable fleet show filter/> }))}
+        {problem(list.failed)}
+        {maybe(move || (!is_empty.get()).then(|| view! { <Fleet list/> }))}
         {started_empty.then(|| view! { <EnrolPanel first=true/> })}
     }
 }
 
 #[component]
-fn FleetTable(fleet: Fleet, show: RwSignal<Part>, filter: RwSignal<String>) -> impl IntoView {
-    let mounted = mounted();
-    let shown = Memo::new(move |_| fleet.matching(&filter.read(), show.get()));
-    let none_shown = Memo::new(move |_| shown.read().is_empty());
-    let clear = move |_| {
-        filter.set(String::new());
-        show.set(Part::All);
-    };
+fn Fleet(list: List) -> impl IntoView {
     let draft = RwSignal::new(None);
-    let on_sent = move |(_, sent): (_, Sent)| match sent {
-        Sent::Batch(id) => go(&format!("/batches/{id}")),
-        Sent::Schedule(_) => go("/schedules"),
-        Sent::Command(_) => {}
+    let hidden = move || {
+        let query = list.query.read();
+        let shown = query.columns();
+        let hidden = Column::ALL.iter().filter(|column| !shown.contains(column));
+        hidden.fold("table table--fleet".to_owned(), |class, column| [&class, " no-", column.word()].concat())
     };
     let rows = move || {
-        let row = |entry: Entry| Item::new(entry.id.clone(), move || view! { <Row entry=entry.clone()/> });
-        shown.get().into_iter().map(row).collect()
+        let row =
+            |entry: Entry| Item::new(entry.id.clone(), move || view! { <Row list entry=entry.clone()/> });
+        list.rows.get().into_iter().map(row).collect()
+    };
+    let none_shown = Memo::new(move |_| list.rows.read().is_empty());
+    view! {
+        <Strip list/>
+        <div class="toolbar">
+            <SearchField list/>
+            <p class="toolbar__count" role="status">{text(move || list.count_words())}</p>
+            <div class="toolbar__menus">
+                <SavedViews list/>
+                <ColumnChooser list/>
+            </div>
+        </div>
+        <Filters list/>
+        <SelectionBar list draft/>
+        <BulkDialog draft/>
+        {maybe(move || {
+            let changed = list.changed.with(std::collections::BTreeSet::len);
+            (changed > 0).then(|| {
+                let words = if changed == 1 { "1 change, show".to_owned() } else { format!("{changed} changes, show") };
+                view! {
+                    <p class="news" role="status">
+                        <button class="button button--small" type="button" on:click=move |_| list.load()>{words}</button>
+                    </p>
+                }
+            })
+        })}
+        <div class="tablebox" on:pointermove=move |_| list.touch() on:focusin=move |_| list.touch()>
+            <table class=hidden role="table">
+                <caption class="visually-hidden">"Endpoints"</caption>
+                <thead role="rowgroup">
+                    <tr role="row">
+                        <th scope="col" role="columnheader"><span class="visually-hidden">"Selected"</span></th>
+                        {head(list, "host", "Host", Some(Sort::Host))}
+                        {all(Column::ALL.iter().map(|column| head(list, column.word(), column.name(), column.sort())))}
+                    </tr>
+                </thead>
+                <tbody role="rowgroup">{items(rows)}</tbody>
+            </table>
+            {maybe(move || {
+                none_shown.get().then(|| view! {
+                    <div class="empty">
+                        <p>"No endpoint matches."</p>
+                        <a class="button" href="/">"Clear the filter"</a>
+                    </div>
+                })
+            })}
+        </div>
+        <nav class="pager" aria-label="Pages">
+            {part(move || turn(list, "Previous page", list.previous.get()))}
+            {part(move || turn(list, "Next page", list.next.get()))}
+        </nav>
+    }
+}
+
+fn turn(list: List, name: &'static str, cursor: Option<String>) -> AnyView {
+    let Some(cursor) = cursor else { return ().into_any() };
+    let query = EndpointQuery { cursor: Some(cursor), ..list.query.get() };
+    view! { <a class="button" href=query.path()>{name}</a> }
+}
+
+fn head(list: List, word: &'static str, name: &'static str, sort: Option<Sort>) -> AnyView {
+    let Some(sort) = sort else {
+        return view! { <th scope="col" role="columnheader" data-column=word>{name}</th> };
+    };
+    let direction = move || {
+        list.query.with(|query| match (query.sort == sort, query.descending) {
+            (false, _) => None,
+            (true, false) => Some("ascending"),
+            (true, true) => Some("descending"),
+        })
     };
     view! {
-            <Strip fleet show/>
-            <div class="toolbar" role="search">
-                <label class="search">
-                    <Icon shape=Shape::Search/>
-                    <span class="visually-hidden">"Filter endpoints"</span>
-                    <input
-                        class="input search__input" type="search" placeholder="Filter by host, address, system"
-                        autocomplete="off" spellcheck="false" readonly=move || !mounted.get() prop:value=move || filter.get()
-                        on:input=move |event| filter.set(event_target_value(&event))
-                    />
-                </label>
-                <p class="toolbar__count" role="status">
-                    {text(move || {
-                        let (shown, all) = (shown.read().len(), fleet.len());
-                        if shown == all { format!("{all} endpoints") } else { format!("{shown} of {all} endpoints") }
-                    })}
-                </p>
-            </div>
-            <SelectionBar fleet filter show draft/>
-            <OrderDialog draft offline=Signal::derive(move || fleet.selected_offline()) on_sent=Callback::new(on_sent)/>
-            <div class="tablebox">
-                <table class="table" role="table">
-                    <caption class="visually-hidden">"Endpoints"</caption>
-                    <thead role="rowgroup">
-                        <tr role="row">
-                            <th scope="col" role="columnheader"><span class="visually-hidden">"Selected"</span></th>
-                            <th scope="col" role="columnheader">"Host"</th>
-                            <th scope="col" role="columnheader">"Isolation"</th>
-                            <th scope="col" role="columnheader">"Status"</th>
-                            <th scope="col" role="columnheader">"Last seen"</th>
-                            <th scope="col" role="columnheader">"System"</th>
-                            <th scope="col" role="columnheader">"Address"</th>
-                            <th scope="col" role="columnheader">"Agent"</th>
-                        </tr>
-                    </thead>
-                    <tbody role="rowgroup">
-                        {list(rows)}
-                    </tbody>
-                </table>
-                {maybe(move || {
-                    none_shown
-                        .get()
-                        .then(|| {
-                            view! {
-                                <div class="empty">
-                                    <p>"No endpoint matches."</p>
-                                    <button class="button" type="button" on:click=clear>"Clear the filter"</button>
-                                </div>
-                            }
-                        })
-                })}
-            </div>
+        <th scope="col" role="columnheader" data-column=word aria-sort=direction>
+            <a class="sort" href=move || list.query.with(|query| query.sorted_by(sort).path())>{name}</a>
+        </th>
     }
 }
 
-/// Lays what happens over what was loaded.
-fn follow(fleet: Fleet, mark: Mark, failed: RwSignal<Option<crate::error::ApiError>>) {
-    let live = Live::expect();
+#[component]
+fn SearchField(list: List) -> impl IntoView {
+    let mounted = mounted();
+    let typed = RwSignal::new(list.query.with_untracked(|query| query.text.clone()));
+    // What was typed is ahead of the address for a moment; going back in the history is not.
+    let sent = StoredValue::new(typed.get_untracked());
     effect(move || {
-        live.follow(mark, move |change| match change {
-            Change::Endpoint(endpoint) => fleet.put(*endpoint),
-            Change::Command(_) | Change::Progress(_) => {}
-            Change::Reset => {
-                spawn(async move {
-                    let mark = live.mark();
-                    match api::endpoints().await {
-                        Ok(endpoints) => {
-                            fleet.replace(endpoints);
-                            for change in live.since(mark) {
-                                if let Change::Endpoint(endpoint) = change {
-                                    fleet.put(*endpoint);
-                                }
-                            }
-                            failed.try_set(None);
-                        }
-                        Err(error) => _ = failed.try_set(Some(error)),
-                    }
-                });
-            }
-        });
+        let text = list.query.with(|query| query.text.clone());
+        if sent.with_value(|sent| *sent != text) {
+            sent.set_value(text.clone());
+            typed.set(text);
+        }
     });
-}
-
-fn address(filter: &str, show: Part) -> String {
-    let mut pairs = Vec::new();
-    if !filter.is_empty() {
-        pairs.push(format!("q={}", leptos_router::location::Url::escape(filter)));
+    let search = Gathered::new(TYPING, move || {
+        let text = typed.get_untracked().trim().to_owned();
+        sent.set_value(text.clone());
+        list.visit(EndpointQuery { text, ..list.query.get_untracked().from_start() }, true);
+    });
+    view! {
+        <label class="search" role="search">
+            <Icon shape=Shape::Search/>
+            <span class="visually-hidden">"Filter endpoints"</span>
+            <input
+                class="input search__input" type="search" placeholder="Filter by host, address, system, label"
+                autocomplete="off" spellcheck="false" maxlength="100" readonly=move || !mounted.get()
+                prop:value=move || typed.get()
+                on:input=move |event| {
+                    typed.set(event_target_value(&event));
+                    search.call();
+                }
+            />
+        </label>
     }
-    if show != Part::All {
-        pairs.push(format!("show={}", show.word()));
-    }
-    if pairs.is_empty() { "/".to_owned() } else { format!("/?{}", pairs.join("&")) }
 }

@@ -11,8 +11,8 @@ use crate::{
     error::ApiError,
     live::{Live, Mark},
     model::{
-        Batch, BatchPage, CommandPage, Endpoint, EndpointPage, Enrolment, Listed, SchedulesPage, Sheet,
-        SheetOf, Webhook,
+        Batch, BatchPage, CommandPage, EndpointPage, Enrolment, Listed, SchedulesPage, Sheet, SheetOf,
+        Webhook, fleet::FleetPage,
     },
     ui::{loaded, view},
 };
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Start {
-    Endpoints(Vec<Endpoint>),
+    Endpoints(FleetPage),
     Endpoint(EndpointPage),
     Commands(CommandPage),
     Batches(Listed<Batch>),
@@ -35,7 +35,8 @@ pub enum Start {
 /// Which page, with what its address names.
 #[derive(Clone, PartialEq)]
 pub enum Page {
-    Endpoints,
+    /// By the query of its address.
+    Endpoints(String),
     Endpoint(String),
     /// What its address asks for.
     Commands(String),
@@ -82,7 +83,7 @@ fn begin(page: Box<dyn Fn() -> Page + Send + Sync>, draw: Draw) -> AnyView {
 fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
     Box::pin(async move {
         match page {
-            Page::Endpoints => api::endpoints().await.map(Start::Endpoints),
+            Page::Endpoints(query) => api::endpoints(query).await.map(Start::Endpoints),
             Page::Endpoint(id) => api::endpoint(id).await.map(Start::Endpoint),
             Page::Commands(query) => api::command_page(query).await.map(Start::Commands),
             Page::Batches => api::batches(None).await.map(Start::Batches),

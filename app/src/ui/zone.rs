@@ -47,13 +47,6 @@ pub fn choose(chosen: Option<Zone>) {
     keep_in_address(chosen);
 }
 
-/// Writes what the page shows into its address, without going anywhere; the zone stays in it.
-pub fn set_address(address: &str) {
-    let (path, search) = address.split_once('?').unwrap_or((address, ""));
-    let search = with_zone(search, asked_for(&window().location().search().unwrap_or_default()));
-    replace(&format!("{path}{search}"));
-}
-
 /// To be called when another page is there: links do not name the zone.
 pub fn keep_in_address(chosen: Option<Zone>) {
     let location = window().location();

@@ -6,17 +6,19 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use voltaxe_protocol::{CommandId, CommandState, Drift, EndpointId};
 pub use voltaxe_store::model::{
-    BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, Discarded, EndpointRecord,
-    EndpointStatus, EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, IsolationDirection, IsolationTerms,
-    ObservedRecord, RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
+    BatchHost, BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, Discarded, EndpointRecord,
+    EndpointStatus, EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, ExcludedHost, IsolationDirection,
+    IsolationTerms, ObservedRecord, RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState,
+    StateCounts,
 };
 
 pub use voltaxe_store::{
-    CommandFilter, EndpointEvent, EndpointNotes, EvidenceFilter, SeriesPoint, Spread,
+    CommandFilter, EndpointEvent, EndpointNotes, EvidenceFilter, SavedView, SeriesPoint, Spread,
     model::{
         AwaitingEndpoint, DeliveryId, DeliveryRecord, DeliveryState, KeyHolder, WebhookId, WebhookPreset,
         WebhookRecord, WebhookState,
     },
+    search::{AlikeEndpoints, ConnectionIs, EndpointSearch, IsolationIs, SeenIs, SortBy},
 };
 
 /// Part of a list that is searched.

@@ -13,6 +13,7 @@ use tokio::{
     time::Instant,
 };
 use voltaxe_protocol::{EndpointId, ServerFrame};
+use voltaxe_store::Seen;
 
 use crate::model::{ChannelHealth, DirectHealth};
 
@@ -35,6 +36,7 @@ struct Line {
     polled_at: Option<DateTime<Utc>>,
     seen_at: Option<DateTime<Utc>>,
     seen_is_flushed: bool,
+    load_hundredths: Option<i32>,
     direct: Option<Direct>,
     work: Work,
 }
@@ -148,6 +150,10 @@ impl Registry {
         }
     }
 
+    pub(crate) fn note_load(&self, endpoint: &EndpointId, hundredths: i32) {
+        with_line(&mut self.lock(), endpoint, |line| line.load_hundredths = Some(hundredths));
+    }
+
     pub(crate) fn saw_message(&self, endpoint: &EndpointId, now: DateTime<Utc>) {
         with_line(&mut self.lock(), endpoint, |line| line.see(now));
     }
@@ -252,13 +258,14 @@ impl Registry {
     }
 
     /// Last-seen times that are not in the database yet; they count as written from here on.
-    pub(crate) fn take_seen(&self) -> Vec<(EndpointId, DateTime<Utc>)> {
+    pub(crate) fn take_seen(&self) -> Vec<Seen> {
         self.lock()
             .iter_mut()
             .filter(|(_, line)| !line.seen_is_flushed)
             .filter_map(|(endpoint, line)| {
                 line.seen_is_flushed = true;
-                line.seen_at.map(|at| (endpoint.clone(), at))
+                let load_hundredths = line.load_hundredths;
+                line.seen_at.map(|at| Seen { endpoint_id: endpoint.clone(), at, load_hundredths })
             })
             .collect()
     }

@@ -6,6 +6,7 @@ mod break_glass;
 mod console;
 mod enrolment;
 mod find;
+pub mod fleet;
 mod isolation;
 mod notes;
 mod request;
@@ -111,6 +112,8 @@ struct Inner {
     keys: Mutex<HashMap<EndpointId, Arc<agents::KnownAgent>>>,
     /// Active endpoints by name, as last read.
     names: Mutex<HashMap<String, EndpointId>>,
+    /// Counts of the fleet, as they were a moment ago.
+    counted: fleet::Counted,
     /// When an agent's progress with a command was told last.
     progress: Mutex<HashMap<(EndpointId, CommandId), DateTime<Utc>>>,
     recent: Recent,
@@ -148,6 +151,7 @@ impl Strike {
                 instance: Uuid::new_v4(),
                 keys: Mutex::default(),
                 names: Mutex::default(),
+                counted: fleet::Counted::default(),
                 progress: Mutex::default(),
                 recent: Recent::since(now),
             }),

@@ -1,6 +1,7 @@
 //! The JSON of commands and of telemetry in the HTTP API: the seed's words, and ours beside them.
 
 use serde_json::{Value, json};
+use voltaxe_app::model::{Endpoint, endpoint_query::Group};
 use voltaxe_orchestrator::model::{ChannelHealth, CommandRecord, EndpointView};
 
 #[must_use]
@@ -56,6 +57,20 @@ pub fn telemetry_json(view: &EndpointView) -> Value {
         "disks": telemetry.map(|t| &t.disks),
         "uptime_seconds": telemetry.map(|t| t.uptime_seconds),
     })
+}
+
+/// A row of the list of endpoints: who it is, how it is reached, what is wanted of it, and what it reported.
+#[must_use]
+pub fn endpoint_json(view: &EndpointView, labels: &[String]) -> Value {
+    let record = &view.record;
+    let mut value = telemetry_json(view);
+    value["status"] = json!(record.status.to_string());
+    value["labels"] = json!(labels);
+    value["os"] = json!(record.os);
+    value["agent_version"] = json!(record.agent_version);
+    value["enrolled_at"] = json!(record.enrolled_at);
+    value["isolation_group"] = json!(Group::of(&Endpoint::from(view)).word());
+    value
 }
 
 fn channels_json(channels: &ChannelHealth) -> Value {

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-use voltaxe_protocol::EndpointId;
+use voltaxe_protocol::{CommandId, EndpointId};
 
 use crate::{
     NewCommand, Store, StoreError,
     commands::{ask_back, cancel_unsent, endpoint_id, insert},
-    model::{BatchId, BatchRecord, CommandRecord, ScheduleId, StateCounts},
+    model::{BatchHost, BatchId, BatchRecord, CommandRecord, ExcludedHost, ScheduleId, StateCounts},
 };
 
 /// A batch to be made. Its commands are derived from one that names no endpoint in particular.
@@ -16,6 +16,8 @@ pub struct NewBatch {
     pub id: BatchId,
     pub undo_of: Option<BatchId>,
     pub idempotency_key: Option<Uuid>,
+    /// Hosts that were taken out before.
+    pub excluded: Vec<ExcludedHost>,
     /// One for each endpoint, all alike but for `endpoint_id` and `leased_until`; at least one.
     pub commands: Vec<NewCommand>,
 }
@@ -46,7 +48,7 @@ macro_rules! batch_rows {
         sqlx::query_as!(
             BatchRow,
             "SELECT id, command, reason, created_by, created_at, total, queued, undo_of, schedule_id, cancelled_by,
-                    cancelled_at
+                    cancelled_at, excluded
              FROM batches " + $where
             $(, $arg)*
         )
@@ -140,6 +142,37 @@ impl Store {
         Ok(counts)
     }
 
+    /// A batch's hosts by command id, those after `after`: what became of each.
+    #[tracing::instrument(name = "db.batch.hosts", skip_all, err(level = "debug"))]
+    pub async fn batch_hosts(
+        &self,
+        id: BatchId,
+        after: Option<CommandId>,
+        limit: i64,
+    ) -> Result<Vec<BatchHost>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT id AS "id!", endpoint_id AS "endpoint_id!", hostname AS "hostname!", status AS "status!"
+               FROM commands WHERE batch_id = $1 AND id > $2 ORDER BY id LIMIT $3"#,
+            id.0,
+            after.map_or(0, |after| after.0),
+            limit
+        )
+        .fetch_all(&self.durable)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let bad =
+                    || StoreError::BadRow { table: "commands", column: "status", id: row.id.to_string() };
+                Ok(BatchHost {
+                    command_id: CommandId(row.id),
+                    endpoint_id: endpoint_id("commands", row.endpoint_id.clone())?,
+                    hostname: row.hostname.clone(),
+                    state: row.status.parse().map_err(|_| bad())?,
+                })
+            })
+            .collect()
+    }
+
     /// Cancels what of a batch was not handed out, and asks back what was. One transaction.
     #[tracing::instrument(name = "db.batch.cancel", skip_all, err(level = "debug"))]
     pub async fn cancel_batch(
@@ -214,12 +247,13 @@ pub(crate) async fn create_in(
     sqlx::query!(
         "WITH made AS (
            INSERT INTO batches
-             (id, command, params, reason, created_by, created_at, total, queued, undo_of, schedule_id, idempotency_key)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10) RETURNING *
+             (id, command, params, reason, created_by, created_at, total, queued, undo_of, schedule_id, idempotency_key,
+              excluded)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11) RETURNING *
          )
          INSERT INTO audit_log (at, actor, action, reason, detail)
          SELECT created_at, created_by, 'batch.create', reason, jsonb_build_object('batch', id, 'command', command,
-                'endpoints', total, 'undo_of', undo_of, 'schedule', schedule_id) FROM made",
+                'endpoints', total, 'undo_of', undo_of, 'schedule', schedule_id, 'excluded', excluded) FROM made",
         new.id.0,
         first.command,
         first.params,
@@ -230,6 +264,7 @@ pub(crate) async fn create_in(
         new.undo_of.map(|id| id.0),
         first.schedule_id.map(|id| id.0),
         new.idempotency_key,
+        serde_json::to_value(&new.excluded).unwrap_or_default(),
     )
     .execute(&mut **tx)
     .await?;
@@ -251,7 +286,7 @@ pub(crate) async fn create_in(
         BatchRow,
         "UPDATE batches SET queued = $2 WHERE id = $1
          RETURNING id, command, reason, created_by, created_at, total, queued, undo_of, schedule_id, cancelled_by,
-                   cancelled_at",
+                   cancelled_at, excluded",
         new.id.0,
         queued
     )
@@ -272,6 +307,7 @@ struct BatchRow {
     schedule_id: Option<Uuid>,
     cancelled_by: Option<String>,
     cancelled_at: Option<DateTime<Utc>>,
+    excluded: serde_json::Value,
 }
 
 impl From<BatchRow> for BatchRecord {
@@ -288,6 +324,8 @@ impl From<BatchRow> for BatchRecord {
             schedule_id: row.schedule_id.map(ScheduleId),
             cancelled_by: row.cancelled_by,
             cancelled_at: row.cancelled_at,
+            // Written by another version, perhaps.
+            excluded: serde_json::from_value(row.excluded).unwrap_or_default(),
         }
     }
 }

@@ -1,3 +1,5 @@
+pub mod search;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use voltaxe_protocol::{CommandId, EndpointId, Epoch, HostFacts, IsolationObservation, ObservedIsolation};
 
@@ -15,6 +17,15 @@ pub struct EndpointKey {
     pub status: EndpointStatus,
     /// Ed25519, 32 bytes.
     pub public_key: Vec<u8>,
+}
+
+/// That an endpoint was heard of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub endpoint_id: EndpointId,
+    pub at: DateTime<Utc>,
+    /// Over the last minute, not below zero. `None`: as before.
+    pub load_hundredths: Option<i32>,
 }
 
 macro_rules! endpoint_rows {
@@ -143,16 +154,24 @@ impl Store {
     }
 
     /// Writes the last-seen times that gathered in memory, in one statement.
+    ///
+    /// What somebody else holds is left out, and comes with the next message: nobody ever waits for this statement.
     #[tracing::instrument(name = "db.endpoint.seen", skip_all, err(level = "debug"))]
-    pub async fn flush_seen(&self, seen: &[(EndpointId, DateTime<Utc>)]) -> Result<(), StoreError> {
-        let (ids, times): (Vec<_>, Vec<_>) =
-            seen.iter().map(|(id, at)| (id.as_str().to_owned(), *at)).unzip();
+    pub async fn flush_seen(&self, seen: &[Seen]) -> Result<(), StoreError> {
+        let ids: Vec<String> = seen.iter().map(|seen| seen.endpoint_id.as_str().to_owned()).collect();
+        let times: Vec<_> = seen.iter().map(|seen| seen.at).collect();
+        let loads: Vec<_> = seen.iter().map(|seen| seen.load_hundredths).collect();
         sqlx::query!(
-            "UPDATE endpoints e SET last_seen_at = s.at
-             FROM (SELECT * FROM unnest($1::text[], $2::timestamptz[])) AS s(id, at)
-             WHERE e.id = s.id AND (e.last_seen_at IS NULL OR e.last_seen_at < s.at)",
+            "WITH free AS (
+               SELECT e.id, s.at, s.load FROM unnest($1::text[], $2::timestamptz[], $3::integer[]) AS s(id, at, load)
+               JOIN endpoints e ON e.id = s.id AND (e.last_seen_at IS NULL OR e.last_seen_at < s.at)
+               FOR NO KEY UPDATE OF e SKIP LOCKED
+             )
+             UPDATE endpoints e SET last_seen_at = free.at, load_hundredths = coalesce(free.load, e.load_hundredths)
+             FROM free WHERE e.id = free.id",
             &ids,
-            &times
+            &times,
+            &loads as &[Option<i32>]
         )
         .execute(&self.relaxed)
         .await?;

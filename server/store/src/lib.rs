@@ -22,6 +22,7 @@ pub mod model;
 mod operators;
 mod queue_depth;
 mod rate_limits;
+mod saved_views;
 mod schedules;
 mod telemetry;
 mod webhooks;
@@ -36,7 +37,7 @@ pub use commands::{
 };
 pub use database::DatabaseFacts;
 pub use endpoint_notes::{EndpointEvent, EndpointNotes};
-pub use endpoints::EndpointKey;
+pub use endpoints::{EndpointKey, Seen, search};
 pub use enrolment::{EnrolOutcome, NewEndpoint};
 pub use error::StoreError;
 pub use evidence::{Discard, EvidenceFilter, EvidenceOfCommand, Offer, OfferedEvidence, ReportedEvidence};
@@ -46,6 +47,7 @@ pub use operators::{
     ChangedOperator, NewOperator, NewSession, OperatorRow, OperatorSummary, OwnSession, SessionRow,
 };
 pub use queue_depth::QueueDepth;
+pub use saved_views::SavedView;
 pub use schedules::{NewSchedule, Run};
 use sqlx::{
     PgPool,
@@ -75,6 +77,8 @@ pub struct Store {
     /// For marks that the protocol renews by itself when a crash loses them (hand-outs, receipts, last-seen times,
     /// telemetry): `synchronous_commit` is off, so they never make a click wait for the disk.
     relaxed: PgPool,
+    /// For searches, whose plans depend on what is searched for.
+    searching: PgPool,
 }
 
 impl Store {
@@ -102,7 +106,12 @@ impl Store {
         };
         Ok(Self {
             durable: pool(16).connect_lazy_with(options.clone()),
-            relaxed: pool(4).connect_lazy_with(options.options([("synchronous_commit", "off")])),
+            relaxed: pool(4).connect_lazy_with(options.clone().options([("synchronous_commit", "off")])),
+            searching: pool(4).connect_lazy_with(options.options([
+                ("plan_cache_mode", "force_custom_plan"),
+                ("enable_seqscan", "on"),
+                ("max_parallel_workers_per_gather", "0"),
+            ])),
         })
     }
 
@@ -140,6 +149,7 @@ impl Store {
 
     /// Ends idle connections and waits for the others.
     pub async fn close(&self) {
+        self.searching.close().await;
         self.relaxed.close().await;
         self.durable.close().await;
     }

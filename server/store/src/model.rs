@@ -262,6 +262,25 @@ pub struct BatchRecord {
     pub schedule_id: Option<ScheduleId>,
     pub cancelled_by: Option<String>,
     pub cancelled_at: Option<DateTime<Utc>>,
+    /// Hosts that were taken out before it was sent.
+    pub excluded: Vec<ExcludedHost>,
+}
+
+/// A host that somebody took out of a batch, and why.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ExcludedHost {
+    pub endpoint_id: String,
+    pub hostname: String,
+    pub reason: String,
+}
+
+/// What became of one of a batch's hosts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BatchHost {
+    pub command_id: CommandId,
+    pub endpoint_id: EndpointId,
+    pub hostname: String,
+    pub state: CommandState,
 }
 
 /// How many commands are in each state.

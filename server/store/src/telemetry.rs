@@ -29,9 +29,10 @@ impl Store {
                SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::bigint[],
                                     $6::text[], $7::timestamptz[], $8::jsonb[], $9::text[], $10::text[], $11::real[],
                                     $12::bigint[], $13::bigint[], $14::real[], $15::boolean[], $16::jsonb[],
-                                    $17::timestamptz[], $18::bigint[])
+                                    $17::timestamptz[], $18::bigint[], $19::text[])
                  AS i(endpoint_id, observed_at, at, state, generation, detail, isolation_observed_at, body, version, os,
-                      load_one, memory_total, memory_available, fullest, isolated, facts, drift_found_at, drift_count)
+                      load_one, memory_total, memory_available, fullest, isolated, facts, drift_found_at, drift_count,
+                      addresses)
                ORDER BY endpoint_id
              ), drifted AS MATERIALIZED (
                SELECT i.*, (SELECT e.hostname FROM endpoints e WHERE e.id = i.endpoint_id) AS hostname FROM input i
@@ -65,8 +66,9 @@ impl Store {
                    WHERE v.is_newer = (t.isolation_observed_at <= excluded.isolation_observed_at
                      OR t.isolation_received_at < excluded.received_at - interval '10 seconds'))
              ), known AS (
-               UPDATE endpoints e SET agent_version = i.version, os = i.os
-               FROM input i WHERE e.id = i.endpoint_id AND (e.agent_version, e.os) <> (i.version, i.os)
+               UPDATE endpoints e SET agent_version = i.version, os = i.os, addresses = i.addresses
+               FROM input i
+               WHERE e.id = i.endpoint_id AND (e.agent_version, e.os, e.addresses) <> (i.version, i.os, i.addresses)
              ), sampled AS (
                INSERT INTO telemetry_samples
                  (endpoint_id, received_at, load_one, memory_total_bytes, memory_available_bytes, disk_fullest_percent,
@@ -92,6 +94,7 @@ impl Store {
             &columns.facts as &[Option<Value>],
             &columns.drift_found_at as &[Option<DateTime<Utc>>],
             &columns.drift_count as &[Option<i64>],
+            &columns.addresses,
         )
         .fetch_all(&self.relaxed)
         .await?;
@@ -99,6 +102,35 @@ impl Store {
             .into_iter()
             .map(|row| Ok((endpoint_id("telemetry_latest", row.endpoint_id)?, row.hostname)))
             .collect()
+    }
+}
+
+impl Store {
+    /// Load over one minute in hundredths, the mean of each of `parts` equal parts of the hour before `now`, the oldest
+    /// first. A part without a message has none.
+    #[tracing::instrument(name = "db.telemetry.loads", skip_all, err(level = "debug"))]
+    pub async fn loads_of(
+        &self,
+        ids: &[EndpointId],
+        parts: i32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(String, i32, i32)>, StoreError> {
+        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        let rows = sqlx::query!(
+            r#"SELECT endpoint_id,
+                      floor(extract(epoch FROM received_at - ($3::timestamptz - interval '1 hour')) * $2::integer / 3600)::integer
+                        AS "part!",
+                      least(avg(load_one) * 100, 1000000)::integer AS "load!"
+               FROM telemetry_samples
+               WHERE endpoint_id = ANY($1) AND received_at > $3::timestamptz - interval '1 hour' AND received_at < $3
+               GROUP BY 1, 2 ORDER BY 1, 2"#,
+            &ids,
+            parts,
+            now
+        )
+        .fetch_all(&self.durable)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.endpoint_id, row.part, row.load)).collect())
     }
 }
 
@@ -123,6 +155,7 @@ struct Columns {
     facts: Vec<Option<Value>>,
     drift_found_at: Vec<Option<DateTime<Utc>>>,
     drift_count: Vec<Option<i64>>,
+    addresses: Vec<String>,
 }
 
 impl Columns {
@@ -151,6 +184,7 @@ impl Columns {
             let drift = isolation.drift.as_ref();
             columns.drift_found_at.push(drift.map(|drift| drift.found_at));
             columns.drift_count.push(drift.map(|drift| drift.count.into()));
+            columns.addresses.push(telemetry.host.addresses.join(" "));
         }
         columns
     }

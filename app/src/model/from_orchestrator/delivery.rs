@@ -65,6 +65,7 @@ impl From<&BatchRecord> for Batch {
             schedule_id: record.schedule_id.map(|id| id.to_string()),
             cancelled_by: record.cancelled_by.clone(),
             cancelled_at: record.cancelled_at.map(millis),
+            excluded: record.excluded.iter().map(Into::into).collect(),
         }
     }
 }

@@ -226,6 +226,7 @@ impl Strike {
             self.delivery().shared().registry.advertise(endpoint, peer, telemetry.agent.direct_port);
         }
         bounds::telemetry(&mut telemetry);
+        self.delivery().shared().registry.note_load(endpoint, hundredths(telemetry.load.one));
         let message = NewTelemetry { endpoint_id: endpoint.clone(), telemetry, at: now };
         self.inner.telemetry.submit(message).await?;
         self.changed(endpoint);
@@ -286,4 +287,10 @@ fn refused(reason: RefusalReason) -> AgentError {
         RefusalReason::Unknown => "refused",
     };
     AgentError::Refused { reason, detail }
+}
+
+/// A host may report anything: what is no load counts as none.
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is meant")]
+fn hundredths(load: f64) -> i32 {
+    ((load * 100.0).round() as i32).max(0)
 }

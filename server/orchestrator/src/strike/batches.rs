@@ -14,11 +14,11 @@ use super::{
 use crate::{
     StrikeError,
     authority::{Operator, Permit, may},
-    model::{BatchId, BatchRecord, CommandRecord, StateCounts},
+    model::{BatchId, BatchRecord, CommandRecord, ExcludedHost, StateCounts},
 };
 
 /// A batch is one transaction: it must end within the database's limit for a statement.
-const LARGEST_BATCH: usize = 20_000;
+pub(super) const LARGEST_BATCH: usize = 20_000;
 const AT_ONCE: i64 = 500;
 
 #[derive(Clone, Debug)]
@@ -31,6 +31,14 @@ pub struct BatchRequest {
     /// As in [`super::Request`].
     pub expires_at: Option<DateTime<Utc>>,
     pub idempotency_key: Option<Uuid>,
+}
+
+/// What a batch comes from, beside its order and its hosts.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    pub(super) undo_of: Option<BatchId>,
+    pub(super) idempotency_key: Option<Uuid>,
+    pub(super) excluded: Vec<ExcludedHost>,
 }
 
 /// A batch, and how far it is.
@@ -52,7 +60,8 @@ impl Strike {
         check_repeatable(&request.command)?;
         let draft = self.draft(request.command, &request.reason, request.expires_at, now)?;
         let targets = self.targets(&request.hostnames, request.endpoint_ids).await?;
-        self.make_batch(&operator.username, &draft, targets, None, request.idempotency_key, now).await
+        let origin = Origin { idempotency_key: request.idempotency_key, ..Origin::default() };
+        self.make_batch(&operator.username, &draft, targets, origin, now).await
     }
 
     pub async fn batch(
@@ -128,7 +137,8 @@ impl Strike {
         }
         let restore = Command::NetworkRestore(NetworkRestore { reason: String::new() });
         let draft = self.draft(restore, reason, None, now)?;
-        self.make_batch(&permit.operator().username, &draft, targets, Some(id), idempotency_key, now).await
+        let origin = Origin { undo_of: Some(id), idempotency_key, ..Origin::default() };
+        self.make_batch(&permit.operator().username, &draft, targets, origin, now).await
     }
 
     pub(super) async fn targets(
@@ -154,13 +164,12 @@ impl Strike {
         Ok(targets.into_iter().collect())
     }
 
-    async fn make_batch(
+    pub(super) async fn make_batch(
         &self,
         by: &str,
         draft: &Draft,
         targets: Vec<EndpointId>,
-        undo_of: Option<BatchId>,
-        idempotency_key: Option<Uuid>,
+        origin: Origin,
         now: DateTime<Utc>,
     ) -> Result<BatchRecord, StrikeError> {
         let id = BatchId(Uuid::now_v7());
@@ -173,7 +182,8 @@ impl Strike {
                 new
             })
             .collect();
-        let new = NewBatch { id, undo_of, idempotency_key, commands };
+        let Origin { undo_of, idempotency_key, excluded } = origin;
+        let new = NewBatch { id, undo_of, idempotency_key, excluded, commands };
         match self.store().create_batch(&new, now).await? {
             CreateBatch::New(batch, commands) => {
                 self.delivery().send_out(commands, now);
@@ -189,7 +199,7 @@ impl Strike {
 }
 
 /// The first few by name, and how many more there are.
-fn some_of(names: &[&str]) -> String {
+pub(super) fn some_of(names: &[&str]) -> String {
     const NAMED: usize = 5;
     let named = names.iter().take(NAMED).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
@@ -198,6 +208,6 @@ fn some_of(names: &[&str]) -> String {
     }
 }
 
-fn no_such_batch(id: BatchId) -> StrikeError {
+pub(super) fn no_such_batch(id: BatchId) -> StrikeError {
     StrikeError::NotFound(format!("there is no batch {id}"))
 }

@@ -15,12 +15,17 @@ use voltaxe_orchestrator::{
     Strike,
     authority::may,
     model::{BatchId, BatchRecord},
-    strike::{BatchProgress, BatchRequest},
+    strike::{
+        BatchProgress, BatchRequest,
+        fleet::{Chosen, Exclusion, FleetOrder},
+    },
 };
 use voltaxe_protocol::{CommandId, EndpointId};
 
 use super::{
-    Moment, Page, accepted, idempotency_key,
+    Moment, Page, accepted,
+    endpoints::understood,
+    idempotency_key,
     order::{Beside, Params, command_of},
 };
 use crate::{
@@ -43,6 +48,20 @@ pub struct Body {
     /// What the command's kind asks for.
     params: Option<Params>,
     auto_restore_after_seconds: Option<Value>,
+    /// Instead of hosts: all that `GET /api/endpoints` shows for this query when the order is given.
+    query: Option<String>,
+    /// With `query`: an order to more hosts than these is refused.
+    confirmed: Option<usize>,
+    /// Hosts that are left out, each with a reason.
+    #[serde(default)]
+    excluded: Vec<Exclude>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exclude {
+    hostname: String,
+    reason: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,7 +95,29 @@ pub async fn create(
         expires_at: body.expires_at,
         idempotency_key: idempotency_key(&headers)?,
     };
-    let batch = strike.create_batch(&acting.0, request, clock::now()).await?;
+    let batch = match body.query {
+        None if body.excluded.is_empty() => strike.create_batch(&acting.0, request, clock::now()).await?,
+        None => {
+            return Err(ApiError::invalid(
+                "excluded",
+                "goes with query only: leave the hosts out of the lists",
+            ));
+        }
+        Some(_) if !request.hostnames.is_empty() || !request.endpoint_ids.is_empty() => {
+            return Err(ApiError::invalid("query", "does not go with hostnames or endpoint_ids"));
+        }
+        Some(query) => {
+            let confirmed = body.confirmed.ok_or_else(|| {
+                ApiError::invalid("confirmed", "is missing: how many hosts the order may go to")
+            })?;
+            let chosen = Chosen::Matching(understood(&query)?.search());
+            let excluded = body.excluded.into_iter();
+            let excluded =
+                excluded.map(|one| Exclusion { hostname: one.hostname, reason: one.reason }).collect();
+            let order = FleetOrder { request, chosen, excluded, confirmed };
+            strike.order_fleet(&acting.0, order, clock::now()).await?
+        }
+    };
     Ok(accepted(&format!("/api/batches/{}", batch.id), batch_json(&batch)))
 }
 
@@ -159,5 +200,6 @@ fn batch_json(batch: &BatchRecord) -> Value {
         "schedule_id": batch.schedule_id,
         "cancelled_by": batch.cancelled_by,
         "cancelled_at": batch.cancelled_at,
+        "excluded": batch.excluded,
     })
 }

@@ -1,13 +1,14 @@
-//! `/api/endpoints/{id}`: what is done about one endpoint that is no command to it.
+//! `/api/endpoints`: the list, and what is done about one endpoint that is no command to it.
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::JsonRejection},
+    extract::{Path, RawQuery, State, rejection::JsonRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use voltaxe_app::model::endpoint_query::EndpointQuery;
 use voltaxe_orchestrator::{
     Strike,
     authority::may,
@@ -16,7 +17,11 @@ use voltaxe_orchestrator::{
 };
 
 use super::parse_id;
-use crate::{clock, problem::ApiError, web::session::Permitted};
+use crate::{
+    clock,
+    problem::ApiError,
+    web::{records::endpoint_json, session::Permitted},
+};
 
 const FORM_OF_IDS: &str = "an endpoint id is ep_ and 32 lower-case hexadecimal digits";
 
@@ -70,6 +75,38 @@ fn notes_json(notes: &EndpointNotes) -> serde_json::Value {
 #[serde(deny_unknown_fields)]
 pub struct TicketRequest {
     reason: String,
+}
+
+/// `GET /api/endpoints?q=&label=&os=&version=&status=&isolation=&seen=&sort=&cursor=&limit=`: a page of the list. The query
+/// is that of the dashboard's list; a filter may be given several times. `next` and `previous` are cursors; `null`: there is no more.
+pub async fn list(
+    State(strike): State<Strike>,
+    Permitted(permit): Permitted<may::View>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, ApiError> {
+    let text = query.unwrap_or_default();
+    let (limit, rest): (Vec<&str>, Vec<&str>) = text.split('&').partition(|pair| pair.starts_with("limit="));
+    let limit = match limit.as_slice() {
+        [] => None,
+        [one] => Some(
+            one.trim_start_matches("limit=")
+                .parse()
+                .map_err(|_| ApiError::invalid("limit", "must be a number from 1 to 500"))?,
+        ),
+        _ => return Err(ApiError::invalid("limit", "must be given once")),
+    };
+    let query = understood(&rest.join("&"))?;
+    let page = strike.list_endpoints(&permit, &query.list(limit), clock::now()).await?;
+    let endpoints: Vec<Value> = page.rows.iter().map(|(view, labels)| endpoint_json(view, labels)).collect();
+    Ok(Json(json!({ "endpoints": endpoints, "next": page.next, "previous": page.previous })))
+}
+
+/// A list's query, whole: what is not understood is named.
+pub fn understood(text: &str) -> Result<EndpointQuery, ApiError> {
+    match EndpointQuery::read(text) {
+        (query, None) => Ok(query),
+        (_, Some(unclear)) => Err(ApiError::invalid(&unclear.field, unclear.problem)),
+    }
 }
 
 /// `POST /api/endpoints/{id}/release-ticket {"reason": ".."}`: a ticket that ends the host's isolation at its own console,
