@@ -20,6 +20,7 @@ mod command;
 mod cross_site;
 mod drift;
 mod durability;
+mod enrolment;
 mod events;
 mod evidence;
 mod evidence_kept;
