@@ -84,6 +84,7 @@ test("a webhook is made, tested, fails, is retried, paused and deleted", async (
 
   await hook.getByRole("button", { name: "Pause pager" }).click();
   await expect(hook).toContainText("Paused");
+  await hook.getByText("Delete pager…").click();
   await hook.getByRole("button", { name: "Delete pager" }).click();
   await expect(page.getByText("There is no webhook yet.")).toBeVisible();
 });

@@ -158,7 +158,6 @@ fn panel(webhook: &Webhook, shown: Shown) -> AnyView {
                 <button class="button button--small" type="button" on:click=edit>{named("Edit")}</button>
                 {shown.ask(webhook, &named(pause), action)}
                 {shown.ask(webhook, &named("Rotate the secret of"), "rotate")}
-                {shown.ask(webhook, &named("Delete"), "delete")}
                 <button
                     class="button button--small" type="button" on:click=move |_| is_open.update(|open| *open = !*open)
                     aria-expanded=move || if is_open.get() { "true" } else { "false" }
@@ -167,6 +166,11 @@ fn panel(webhook: &Webhook, shown: Shown) -> AnyView {
                 </button>
             </div>
             {maybe(move || is_open.get().then(|| view! { <Deliveries id=id.clone()/> }))}
+            <details class="fold">
+                <summary>{named("Delete")}"…"</summary>
+                <p>"Its deliveries are deleted with it. This cannot be undone."</p>
+                {shown.ask(webhook, &named("Delete"), "delete")}
+            </details>
         </section>
     }
 }

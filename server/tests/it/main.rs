@@ -24,6 +24,7 @@ mod cross_site;
 mod drift;
 mod durability;
 mod endpoint_page;
+mod enrolment;
 mod events;
 mod evidence;
 mod evidence_bounds;
