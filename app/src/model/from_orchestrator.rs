@@ -39,7 +39,7 @@ impl From<&EndpointView> for Endpoint {
             enrolled_at: millis(record.enrolled_at),
             last_seen_at: record.last_seen_at.map(millis),
             agent_version: record.agent_version.clone(),
-            os: record.os.clone(),
+            os: of_host(&record.os),
             desired: record.desired.as_ref().map(Into::into),
             observed: record.observed.as_ref().map(Into::into),
             telemetry: record.telemetry.as_ref().map(Into::into),
@@ -60,7 +60,7 @@ impl From<&DesiredIsolation> for Desired {
             created_at: millis(desired.created_at),
             reason: desired.reason.clone(),
             expires_at: millis(desired.expires_at),
-            message: desired.message.clone(),
+            message: desired.message.as_deref().map(of_host),
             exceptions: desired.terms.exceptions.iter().map(line).collect::<Vec<_>>().join("\n"),
             allow_dns: desired.terms.allow_dns,
             change_id: desired.change_id.map(|id| id.0),
@@ -115,10 +115,10 @@ impl From<&HostTelemetry> for Telemetry {
     fn from(now: &HostTelemetry) -> Self {
         Self {
             observed_at: millis(now.observed_at),
-            kernel: now.host.kernel.clone(),
-            arch: now.host.arch.clone(),
+            kernel: of_host(&now.host.kernel),
+            arch: of_host(&now.host.arch),
             cpus: now.host.cpus,
-            addresses: now.host.addresses.clone(),
+            addresses: now.host.addresses.iter().map(|address| of_host(address)).collect(),
             load: [now.load.one, now.load.five, now.load.fifteen].map(hundredths),
             memory_total: now.memory.total_bytes,
             memory_available: now.memory.available_bytes,
@@ -126,7 +126,7 @@ impl From<&HostTelemetry> for Telemetry {
                 .disks
                 .iter()
                 .map(|disk| Disk {
-                    mount: disk.mount.clone(),
+                    mount: of_host(&disk.mount),
                     total: disk.total_bytes,
                     available: disk.available_bytes,
                 })
@@ -157,11 +157,7 @@ impl From<&CommandRecord> for Command {
             expires_at: millis(record.expires_at),
             attempt: record.attempt,
             channel: record.channel.map(Channel::as_str).map(str::to_owned),
-            message: record
-                .result
-                .as_ref()
-                .and_then(|result| result.get("message")?.as_str())
-                .map(str::to_owned),
+            message: record.result.as_ref().and_then(|result| result.get("message")?.as_str()).map(of_host),
             cancelled_by: record.cancelled_by.clone(),
             cancel_requested_by: record.cancel_requested_by.clone(),
             cancel_requested_at: record.cancel_requested_at.map(millis),
