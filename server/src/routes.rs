@@ -97,6 +97,7 @@ pub fn console_routes() -> Vec<Route> {
             Operator(Action::CancelCommand),
             post(commands::cancel),
         ),
+        route(Method::GET, "/api/endpoints/{id}/notes", Operator(Action::View), get(endpoints::notes)),
         route(
             Method::PATCH,
             "/api/endpoints/{id}",

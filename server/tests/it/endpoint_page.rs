@@ -42,6 +42,8 @@ async fn labels_and_note_are_written_audited_and_shown() {
     assert_eq!(answer.body["changed_by"], "responder.tester");
 
     let viewer = server.signed_in(Role::Viewer).await;
+    let kept = server.get(&format!("/api/endpoints/{}/notes", agent.id), &viewer).await;
+    assert_eq!(kept.body, answer.body);
     let log = log(&server, &agent, &viewer).await;
     assert_eq!((&log["notes"]["note"], &log["notes"]["revision"]), (&answer.body["note"], &json!(2)));
     let events = log["events"]["rows"].as_array().unwrap();
