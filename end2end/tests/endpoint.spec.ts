@@ -36,12 +36,12 @@ test("of two who write labels and note at once nobody writes over the other unse
   await otherUi.open("web-01");
   const [mine, theirs] = [page, other].map((one) => one.getByRole("region", { name: "Labels and note" }));
   await mine.getByRole("button", { name: "Edit" }).click();
-  await expect(mine.getByLabel("Labels", { exact: true })).toBeFocused();
-  await mine.getByLabel("Note").fill("mine");
+  await expect(mine.getByRole("textbox", { name: "Labels" })).toBeFocused();
+  await mine.getByRole("textbox", { name: "Note" }).fill("mine");
 
   await theirs.getByRole("button", { name: "Edit" }).click();
-  await theirs.getByLabel("Labels", { exact: true }).fill("prod role=web");
-  await theirs.getByLabel("Note").fill("theirs\non two lines");
+  await theirs.getByRole("textbox", { name: "Labels" }).fill("prod role=web");
+  await theirs.getByRole("textbox", { name: "Note" }).fill("theirs\non two lines");
   await theirs.getByRole("button", { name: "Save" }).click();
   await expect(theirs.getByRole("link", { name: "role=web" })).toHaveAttribute("href", "/?label=role%3Dweb");
 
@@ -49,8 +49,8 @@ test("of two who write labels and note at once nobody writes over the other unse
   await expect(mine).toContainText("has changed this meanwhile. Nothing of yours was written.");
   await expect(mine).toContainText("theirs");
   await expectAccessible(page, "labels and note with a conflict");
-  await expect(mine.getByLabel("Note")).toHaveValue("mine");
-  await mine.getByLabel("Labels", { exact: true }).fill("prod");
+  await expect(mine.getByRole("textbox", { name: "Note" })).toHaveValue("mine");
+  await mine.getByRole("textbox", { name: "Labels" }).fill("prod");
   await mine.getByRole("button", { name: "Write mine instead" }).click();
   await expect(mine).toContainText("Written by ada");
   await expect(mine.getByText("mine", { exact: true })).toBeVisible();

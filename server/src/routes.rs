@@ -101,6 +101,7 @@ pub fn console_routes() -> Vec<Route> {
             post(commands::cancel),
         ),
         route(Method::GET, "/api/endpoints", Operator(Action::View), get(endpoints::list)),
+        route(Method::GET, "/api/endpoints/{id}/notes", Operator(Action::View), get(endpoints::notes)),
         route(
             Method::PATCH,
             "/api/endpoints/{id}",

@@ -74,4 +74,12 @@ mod tests {
         let series = Series { start: 1_000, step: 600, count: 5, points: vec![point.clone()] };
         assert_eq!((series.time(3), series.at(3), series.at(2)), (2_800, Some(&point), None));
     }
+
+    #[test]
+    fn the_page_reads_what_the_server_writes() {
+        let point = Point { load: [1, 2, 3], memory: Some([4, 5, 6]), isolated: true, ..Point::default() };
+        let series = Series { start: -1, step: 600, count: 5, points: vec![point] };
+        let written = serde_json::to_vec(&series).unwrap();
+        assert_eq!(crate::json::read::<Series>(&written), Ok(series));
+    }
 }

@@ -1,6 +1,6 @@
 //! What an endpoint's page is made of besides its state: labels and note, telemetry over time, retries, snapshots.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 use voltaxe_orchestrator::authority::Role;
@@ -42,6 +42,8 @@ async fn labels_and_note_are_written_audited_and_shown() {
     assert_eq!(answer.body["changed_by"], "responder.tester");
 
     let viewer = server.signed_in(Role::Viewer).await;
+    let kept = server.get(&format!("/api/endpoints/{}/notes", agent.id), &viewer).await;
+    assert_eq!(kept.body, answer.body);
     let log = log(&server, &agent, &viewer).await;
     assert_eq!((&log["notes"]["note"], &log["notes"]["revision"]), (&answer.body["note"], &json!(2)));
     let events = log["events"]["rows"].as_array().unwrap();
@@ -98,8 +100,8 @@ async fn telemetry_over_time_comes_in_stretches_on_its_scale() {
     let who = server.signed_in(Role::Viewer).await;
     let now = clock::now();
     let mut sql = server.sql().await;
-    let samples: [(DateTime<Utc>, f32, i64, i64, Option<f32>, bool); 4] = [
-        (now, 1.0, 1000, 250, Some(50.0), false),
+    let samples = [
+        (now, 1.0_f32, 1000_i64, 250_i64, Some(50.0_f32), false),
         (now, 3.0, 1000, 750, Some(70.0), true),
         (now - TimeDelta::hours(5), f32::INFINITY, 0, 0, None, false),
         (now - TimeDelta::days(3), 0.5, 1000, 2000, Some(140.0), false),
@@ -237,6 +239,7 @@ async fn the_page_is_whole_without_a_browsers_help_and_what_people_wrote_is_text
     patch(&server, &agent, &who, &json!({ "labels": ["role=web"], "note": hostile })).await;
     let mut telemetry = agent.telemetry(ObservedIsolation::NotIsolated);
     telemetry.host.os = "<img src=x onerror=alert(1)>".to_owned();
+    telemetry.host.kernel = format!("6.1\u{202e}{}", "k".repeat(100_000));
     agent.post(&server, "/telemetry", &serde_json::to_value(telemetry).unwrap()).await;
     let order = json!({ "hostname": "web-01", "reason": "<b>look</b>" });
     server.post("/api/isolate", &who, &order).await;
@@ -248,6 +251,7 @@ async fn the_page_is_whole_without_a_browsers_help_and_what_people_wrote_is_text
     {
         assert!(html.contains(present), "{present}");
     }
+    assert!(html.contains(r"6.1\u{202e}kkk") && html.len() < 300_000, "{} bytes", html.len());
     for markup in ["<script>alert", "<img src=x", "<b>look"] {
         assert!(!html.contains(markup), "{markup}");
     }

@@ -54,11 +54,20 @@ pub async fn annotate(
         )
         .field("revision")
         .detail(format!(
-            "the revision is {} now, by {}; read it, and write with that revision",
+            "the revision is {} now, by {}; GET /api/endpoints/{id}/notes has it, write with its revision",
             notes.revision,
             notes.changed_by.as_deref().unwrap_or("nobody")
         ))),
     }
+}
+
+/// `GET /api/endpoints/{id}/notes`: its labels and the note about it, and their revision.
+pub async fn notes(
+    State(strike): State<Strike>,
+    Permitted(permit): Permitted<may::View>,
+    Path(id): Path<String>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    Ok(Json(notes_json(&strike.notes(&permit, &parse_id(&id, FORM_OF_IDS)?).await?)))
 }
 
 fn notes_json(notes: &EndpointNotes) -> serde_json::Value {
