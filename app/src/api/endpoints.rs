@@ -1,10 +1,7 @@
 use leptos::prelude::*;
 
 use super::Rpc;
-use crate::{
-    error::ApiError,
-    model::EndpointPage,
-};
+use crate::{error::ApiError, model::EndpointPage};
 
 /// One endpoint, its newest commands and what ends its isolation.
 #[server(name = LoadEndpoint, prefix = "/rpc", endpoint = "endpoint", protocol = Rpc)]

@@ -119,15 +119,8 @@ impl Default for Sort {
 
 impl Column {
     /// All but the agent's version, which is a filter beside the list.
-    pub const USUAL: &'static [Self] = &[
-        Self::Isolation,
-        Self::Status,
-        Self::Seen,
-        Self::Os,
-        Self::Address,
-        Self::Labels,
-        Self::Load,
-    ];
+    pub const USUAL: &'static [Self] =
+        &[Self::Isolation, Self::Status, Self::Seen, Self::Os, Self::Address, Self::Labels, Self::Load];
 
     #[must_use]
     pub fn sort(self) -> Option<Sort> {

@@ -100,7 +100,9 @@ pub fn BulkDialog(draft: RwSignal<Option<BulkDraft>>) -> impl IntoView {
 
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        let (Some(draft_sent), Some(confirmed)) = (draft.get_untracked(), count.get_untracked()) else { return };
+        let (Some(draft_sent), Some(confirmed)) = (draft.get_untracked(), count.get_untracked()) else {
+            return;
+        };
         if busy.get_untracked() {
             return;
         }
@@ -137,8 +139,12 @@ pub fn BulkDialog(draft: RwSignal<Option<BulkDraft>>) -> impl IntoView {
     };
     let verb = move || shown.read().as_ref().map_or("", |draft| draft.order.verb());
     let hosts = move || match count.get() {
-        Some(1) if resolved.with(|resolved| resolved.as_ref().is_some_and(|found| found.names.len() == 1)) => {
-            resolved.with(|resolved| resolved.as_ref().and_then(|found| found.names.first().cloned())).unwrap_or_default()
+        Some(1)
+            if resolved.with(|resolved| resolved.as_ref().is_some_and(|found| found.names.len() == 1)) =>
+        {
+            resolved
+                .with(|resolved| resolved.as_ref().and_then(|found| found.names.first().cloned()))
+                .unwrap_or_default()
         }
         Some(count) => order::hosts(usize::try_from(count).unwrap_or(0)),
         None => "the chosen hosts".to_owned(),

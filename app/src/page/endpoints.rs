@@ -90,14 +90,15 @@ fn Fleet(list: List) -> impl IntoView {
         hidden.fold("table table--fleet".to_owned(), |class, column| [&class, " no-", column.word()].concat())
     };
     let rows = move || {
-        let row = |entry: Entry| Item::new(entry.id.clone(), move || view! { <Row list entry=entry.clone()/> });
+        let row =
+            |entry: Entry| Item::new(entry.id.clone(), move || view! { <Row list entry=entry.clone()/> });
         list.rows.get().into_iter().map(row).collect()
     };
     let none_shown = Memo::new(move |_| list.rows.read().is_empty());
     view! {
         <Strip list/>
         <div class="toolbar">
-            <SearchField list/>
+            <div class="toolbar__search" role="search"><SearchField list/></div>
             <p class="toolbar__count" role="status">{text(move || list.count_words())}</p>
             <div class="toolbar__menus">
                 <SavedViews list/>
@@ -189,7 +190,7 @@ fn SearchField(list: List) -> impl IntoView {
         list.visit(EndpointQuery { text, ..list.query.get_untracked().from_start() }, true);
     });
     view! {
-        <label class="search" role="search">
+        <label class="search">
             <Icon shape=Shape::Search/>
             <span class="visually-hidden">"Filter endpoints"</span>
             <input

@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use voltaxe_protocol::{CommandId, CommandState, Drift, EndpointId};
 pub use voltaxe_store::model::{
-    BatchHost, BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord, EndpointStatus,
-    EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, ExcludedHost, IsolationDirection, IsolationTerms, ObservedRecord,
-    RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState, StateCounts,
+    BatchHost, BatchId, BatchRecord, Channel, CommandRecord, DesiredIsolation, EndpointRecord,
+    EndpointStatus, EnrolmentTokenRecord, EvidenceRecord, EvidenceStatus, ExcludedHost, IsolationDirection,
+    IsolationTerms, ObservedRecord, RateLimit, ScheduleId, ScheduleKind, ScheduleRecord, ScheduleState,
+    StateCounts,
 };
 
 pub use voltaxe_store::EvidenceFilter;

@@ -161,7 +161,8 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let bad = || StoreError::BadRow { table: "commands", column: "status", id: row.id.to_string() };
+                let bad =
+                    || StoreError::BadRow { table: "commands", column: "status", id: row.id.to_string() };
                 Ok(BatchHost {
                     command_id: CommandId(row.id),
                     endpoint_id: endpoint_id("commands", row.endpoint_id.clone())?,

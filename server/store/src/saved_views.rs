@@ -32,7 +32,12 @@ impl Store {
 
     /// One of the same name is replaced. `false`: the operator has `most` already.
     #[tracing::instrument(name = "db.saved_view.save", skip_all, err(level = "debug"))]
-    pub async fn save_view(&self, view: &SavedView, most: i64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    pub async fn save_view(
+        &self,
+        view: &SavedView,
+        most: i64,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "INSERT INTO saved_views (id, operator, name, query, is_shared, created_at)
              SELECT $1, $2, $3, $4, $5, $6

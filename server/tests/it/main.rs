@@ -9,6 +9,7 @@ mod agent_stream;
 mod api_batches;
 mod api_commands;
 mod api_endpoints;
+mod api_fleet;
 mod api_isolate;
 mod api_isolation;
 mod api_processes;

@@ -53,7 +53,10 @@ fn a_filter_is_taken_in_and_out_and_begins_at_the_start() {
     assert_eq!(filtered.text(), "q=web&label=prod&status=offline");
     assert!(filtered.has("label", "prod") && filtered.has("status", "offline"));
     assert_eq!(filtered.toggled("label", "prod").toggled("status", "offline").text(), "q=web");
-    assert_eq!(filtered.sorted_by(Sort::Load).sorted_by(Sort::Load).text(), "q=web&label=prod&status=offline&sort=-load");
+    assert_eq!(
+        filtered.sorted_by(Sort::Load).sorted_by(Sort::Load).text(),
+        "q=web&label=prod&status=offline&sort=-load"
+    );
 }
 
 #[test]

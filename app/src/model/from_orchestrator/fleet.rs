@@ -2,8 +2,8 @@
 
 use voltaxe_orchestrator::{
     model::{
-        BatchHost as HostRecord, ConnectionIs, EndpointSearch, EndpointView, ExcludedHost, IsolationIs, SavedView as ViewRecord,
-        SeenIs, SortBy,
+        BatchHost as HostRecord, ConnectionIs, EndpointSearch, EndpointView, ExcludedHost, IsolationIs,
+        SavedView as ViewRecord, SeenIs, SortBy,
     },
     strike::fleet::{Counts as CountedFleet, EndpointList, Resolved as ResolvedHosts},
 };

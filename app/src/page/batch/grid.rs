@@ -43,7 +43,8 @@ pub fn Grid(batch_id: String, queued: i32, mark: Mark, bulk: RwSignal<Option<Bul
         hosts.with(|hosts| hosts.iter().filter(is_shown).map(|host| square(host, picked)).collect())
     };
     let filter = move |state: State| {
-        let count = Memo::new(move |_| hosts.with(|hosts| hosts.iter().filter(|host| host.state == state).count()));
+        let count =
+            Memo::new(move |_| hosts.with(|hosts| hosts.iter().filter(|host| host.state == state).count()));
         maybe(move || {
             (count.get() > 0).then(|| view! {
                 <button
@@ -111,7 +112,8 @@ fn square(host: &BatchHost, picked: RwSignal<BTreeSet<String>>) -> Item {
         let (id, ticked) = (id.clone(), id.clone());
         let press = move |event| {
             let is_picked = event_target_checked(&event);
-            picked.update(|picked| _ = if is_picked { picked.insert(id.clone()) } else { picked.remove(&id) });
+            picked
+                .update(|picked| _ = if is_picked { picked.insert(id.clone()) } else { picked.remove(&id) });
         };
         view! {
             <label class=format!("square square--{}", tone(state)) title=words.clone()>

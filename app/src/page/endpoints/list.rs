@@ -17,6 +17,7 @@ use crate::{
     live::{Change, Live, Mark},
     model::{
         Endpoint, Millis,
+        endpoint::Admission,
         endpoint_query::{Column, EndpointQuery, Group, Status},
         fleet::{Counts, FleetPage, FleetRow, LoadLine},
         time::SECOND,
@@ -191,7 +192,9 @@ impl List {
                 self.lay(change);
             });
         });
-        let ids = Memo::new(move |_| self.rows.with(|rows| rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>()));
+        let ids = Memo::new(move |_| {
+            self.rows.with(|rows| rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>())
+        });
         effect(move || self.load_loads(ids.get()));
         every(LOADS_EVERY, move || self.load_loads(ids.get_untracked()));
         every(Duration::from_secs(1), move || self.show_when_quiet());
@@ -199,7 +202,8 @@ impl List {
 
     /// All of a small fleet is on the page: what is new joins it as soon as nobody is at the table.
     fn show_when_quiet(self) {
-        let is_whole = self.next.with_untracked(Option::is_none) && self.previous.with_untracked(Option::is_none);
+        let is_whole =
+            self.next.with_untracked(Option::is_none) && self.previous.with_untracked(Option::is_none);
         let is_quiet = self.clock.read() - self.touched_at.get_value() > AT_THE_TABLE;
         if is_whole && is_quiet && self.changed.with_untracked(|changed| !changed.is_empty()) {
             self.load();
@@ -245,9 +249,11 @@ impl List {
     /// An endpoint that is on another page of a long list is none.
     fn is_news(self, query: &EndpointQuery, endpoint: &Endpoint) -> bool {
         let is_new = self.loaded_at.get_value().is_some_and(|at| endpoint.enrolled_at >= at - SECOND);
-        let is_whole = self.next.with_untracked(Option::is_none) && self.previous.with_untracked(Option::is_none);
+        let is_whole =
+            self.next.with_untracked(Option::is_none) && self.previous.with_untracked(Option::is_none);
         let group = Group::of(endpoint);
-        let fits = query.text.to_lowercase().split_whitespace().all(|word| endpoint.matches(word))
+        let fits = endpoint.admission != Admission::Revoked
+            && query.text.to_lowercase().split_whitespace().all(|word| endpoint.matches(word))
             && (query.isolation.is_empty() || query.isolation.contains(&group))
             && (query.status.is_empty()
                 || query.status.contains(&if endpoint.live { Status::Connected } else { Status::Offline }))

@@ -24,7 +24,8 @@ pub fn Row(list: List, entry: Entry) -> impl IntoView {
     let last_seen = Memo::new(move |_| endpoint.with(|endpoint| endpoint.last_seen_at));
     let href = endpoint.with_untracked(|endpoint| format!("/endpoints/{}", endpoint.id));
     let id = StoredValue::new(entry.id);
-    let is_ticked = Memo::new(move |_| is_selectable.get() && id.with_value(|id| list.selection.is_ticked(id)));
+    let is_ticked =
+        Memo::new(move |_| is_selectable.get() && id.with_value(|id| list.selection.is_ticked(id)));
     let tick = move |event: MouseEvent| {
         let ticked = event_target_checked(&event);
         id.with_value(|id| list.selection.tick(list, id, ticked, event.shift_key()));
@@ -59,7 +60,9 @@ pub fn Row(list: List, entry: Entry) -> impl IntoView {
 
 /// Shows what has the label, beside what is filtered already.
 fn label_link(list: List, label: &str) -> AnyView {
-    let query = list.query.with(|query| if query.has("label", label) { query.clone() } else { query.toggled("label", label) });
+    let query = list
+        .query
+        .with(|query| if query.has("label", label) { query.clone() } else { query.toggled("label", label) });
     view! { <a class="label" href=query.path()>{label.to_owned()}</a> }
 }
 

@@ -50,10 +50,13 @@ impl Selection {
         let from = self.last.with_value(|last| last.as_deref().and_then(place)).filter(|_| range).or(here);
         if let (Some(from), Some(here)) = (from, here) {
             for entry in &rows[from.min(here)..=from.max(here)] {
-                self.mark(entry.endpoint.with_untracked(|endpoint| {
-                    let is_selectable = endpoint.admission == Admission::Active;
-                    is_selectable.then(|| (entry.id.clone(), endpoint.hostname.clone()))
-                }), ticked);
+                self.mark(
+                    entry.endpoint.with_untracked(|endpoint| {
+                        let is_selectable = endpoint.admission == Admission::Active;
+                        is_selectable.then(|| (entry.id.clone(), endpoint.hostname.clone()))
+                    }),
+                    ticked,
+                );
             }
         }
         self.last.set_value(Some(id.to_owned()));
@@ -63,7 +66,11 @@ impl Selection {
         let Some((id, hostname)) = host else { return };
         let is_marked = ticked != self.matching.with_untracked(Option::is_some);
         self.marked.update(|marked| {
-            if is_marked { marked.insert(id, hostname) } else { marked.remove(&id) };
+            if is_marked {
+                marked.insert(id, hostname)
+            } else {
+                marked.remove(&id)
+            };
         });
     }
 
@@ -130,14 +137,16 @@ pub fn SelectionBar(list: List, draft: RwSignal<Option<BulkDraft>>) -> impl Into
         let ticked = event_target_checked(&event);
         for entry in list.rows.get_untracked() {
             let host = entry.endpoint.with_untracked(|endpoint| {
-                (endpoint.admission == Admission::Active).then(|| (entry.id.clone(), endpoint.hostname.clone()))
+                (endpoint.admission == Admission::Active)
+                    .then(|| (entry.id.clone(), endpoint.hostname.clone()))
             });
             selection.mark(host, ticked);
         }
     };
     let all_shown = Memo::new(move |_| {
         list.rows.with(|rows| {
-            let mut rows = rows.iter().filter(|row| row.endpoint.read().admission == Admission::Active).peekable();
+            let mut rows =
+                rows.iter().filter(|row| row.endpoint.read().admission == Admission::Active).peekable();
             rows.peek().is_some() && rows.all(|row| selection.is_ticked(&row.id))
         })
     });

@@ -11,12 +11,12 @@ use chrono::{DateTime, Utc};
 use voltaxe_protocol::EndpointId;
 use voltaxe_store::search::{Part, Place};
 
+use self::cursor::Cursor;
 pub use self::{
     bulk::{Chosen, Exclusion, FleetOrder, Resolved},
     counts::{Counted, Counts},
     cursor::Malformed,
 };
-use self::cursor::Cursor;
 use super::{Strike, request::invalid};
 use crate::{
     StrikeError,
@@ -100,7 +100,8 @@ impl Strike {
         ids: &[EndpointId],
         now: DateTime<Utc>,
     ) -> Result<Vec<(EndpointView, Vec<String>)>, StrikeError> {
-        let (records, labels) = tokio::try_join!(self.store().endpoints_of(ids), self.store().labels_of(ids))?;
+        let (records, labels) =
+            tokio::try_join!(self.store().endpoints_of(ids), self.store().labels_of(ids))?;
         let mut labels: HashMap<String, Vec<String>> = labels.into_iter().collect();
         let mut records: HashMap<EndpointId, _> =
             records.into_iter().map(|record| (record.id.clone(), record)).collect();

@@ -265,7 +265,13 @@ impl Strike {
             })
             .collect();
         Ok(Run {
-            batch: Some(NewBatch { id: batch_id, undo_of: None, idempotency_key: None, excluded: Vec::new(), commands }),
+            batch: Some(NewBatch {
+                id: batch_id,
+                undo_of: None,
+                idempotency_key: None,
+                excluded: Vec::new(),
+                commands,
+            }),
             note: (left_out > 0).then(|| format!("{left_out} endpoint(s) were left out: not active")),
             next_run_at,
         })

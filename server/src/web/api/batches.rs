@@ -97,17 +97,23 @@ pub async fn create(
     };
     let batch = match body.query {
         None if body.excluded.is_empty() => strike.create_batch(&acting.0, request, clock::now()).await?,
-        None => return Err(ApiError::invalid("excluded", "goes with query only: leave the hosts out of the lists")),
+        None => {
+            return Err(ApiError::invalid(
+                "excluded",
+                "goes with query only: leave the hosts out of the lists",
+            ));
+        }
         Some(_) if !request.hostnames.is_empty() || !request.endpoint_ids.is_empty() => {
             return Err(ApiError::invalid("query", "does not go with hostnames or endpoint_ids"));
         }
         Some(query) => {
-            let confirmed = body
-                .confirmed
-                .ok_or_else(|| ApiError::invalid("confirmed", "is missing: how many hosts the order may go to"))?;
+            let confirmed = body.confirmed.ok_or_else(|| {
+                ApiError::invalid("confirmed", "is missing: how many hosts the order may go to")
+            })?;
             let chosen = Chosen::Matching(understood(&query)?.search());
             let excluded = body.excluded.into_iter();
-            let excluded = excluded.map(|one| Exclusion { hostname: one.hostname, reason: one.reason }).collect();
+            let excluded =
+                excluded.map(|one| Exclusion { hostname: one.hostname, reason: one.reason }).collect();
             let order = FleetOrder { request, chosen, excluded, confirmed };
             strike.order_fleet(&acting.0, order, clock::now()).await?
         }

@@ -189,8 +189,7 @@ impl Store {
         limit: i64,
         now: DateTime<Utc>,
     ) -> Result<Vec<(EndpointId, String)>, StoreError> {
-        let mut sql =
-            QueryBuilder::new("SELECT e.id, e.hostname FROM endpoints e WHERE e.status = 'active'");
+        let mut sql = QueryBuilder::new("SELECT e.id, e.hostname FROM endpoints e WHERE e.status = 'active'");
         narrow(&mut sql, search, now);
         sql.push(" ORDER BY e.hostname, e.id LIMIT ").push_bind(limit);
         let rows = sql.build().persistent(false).fetch_all(&self.searching).await?;
@@ -251,12 +250,10 @@ impl Store {
     #[tracing::instrument(name = "db.endpoint.labels", skip_all, err(level = "debug"))]
     pub async fn labels_of(&self, ids: &[EndpointId]) -> Result<Vec<(String, Vec<String>)>, StoreError> {
         let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
-        let rows = sqlx::query!(
-            "SELECT id, labels FROM endpoints WHERE id = ANY($1) AND labels <> '{}'",
-            &ids
-        )
-        .fetch_all(&self.durable)
-        .await?;
+        let rows =
+            sqlx::query!("SELECT id, labels FROM endpoints WHERE id = ANY($1) AND labels <> '{}'", &ids)
+                .fetch_all(&self.durable)
+                .await?;
         Ok(rows.into_iter().map(|row| (row.id, row.labels)).collect())
     }
 }

@@ -103,7 +103,10 @@ impl Strike {
         let FleetOrder { request, chosen, excluded, confirmed } = order;
         operator.must(action_of(&request.command))?;
         if !excluded.is_empty() {
-            return Err(invalid("excluded", "is not kept with a schedule: take these hosts out of the selection"));
+            return Err(invalid(
+                "excluded",
+                "is not kept with a schedule: take these hosts out of the selection",
+            ));
         }
         let hosts = self.hosts_of(chosen, now).await?;
         check_confirmed(hosts.len(), confirmed)?;
