@@ -11,6 +11,7 @@ mod api_batches;
 mod api_commands;
 mod api_commands_filters;
 mod api_endpoints;
+mod api_fleet;
 mod api_isolate;
 mod api_isolation;
 mod api_operators;
