@@ -1,7 +1,7 @@
 //! Operators: first-run setup, sign-in, sessions.
 
 mod passwords;
-mod throttle;
+pub(crate) mod throttle;
 
 use std::{
     collections::HashMap,
@@ -17,6 +17,7 @@ use voltaxe_store::{NewOperator, Store, StoreError};
 
 use self::{passwords::Passwords, throttle::Throttle};
 use crate::{
+    api_tokens::{self, ApiTokens},
     authority::{Operator, OperatorId, Role},
     enrolment::{hash, new_secret},
 };
@@ -44,19 +45,25 @@ struct Inner {
     store: Store,
     passwords: Passwords,
     throttle: Throttle,
+    api_tokens: ApiTokens,
     /// By the token's hash: who it was, and when the database said so.
     sessions: Mutex<KnownSessions>,
 }
 
 type KnownSessions = HashMap<[u8; 32], (Operator, DateTime<Utc>)>;
 
-/// 256 random bits that stand for a session; only their SHA-256 is stored.
+/// 256 random bits that stand for a session, or an API token in its place; only the SHA-256 is stored.
 #[derive(Clone)]
 pub struct SessionToken(SecretString);
 
 impl SessionToken {
     #[must_use]
     pub fn from_cookie(value: &str) -> Self {
+        Self(SecretString::from(value))
+    }
+
+    #[must_use]
+    pub fn from_bearer(value: &str) -> Self {
         Self(SecretString::from(value))
     }
 
@@ -118,12 +125,19 @@ impl Operators {
     pub fn new(store: Store) -> Self {
         Self {
             inner: Arc::new(Inner {
+                api_tokens: ApiTokens::new(store.clone()),
                 store,
                 passwords: Passwords::new(),
                 throttle: Throttle::default(),
                 sessions: Mutex::default(),
             }),
         }
+    }
+
+    /// The credentials of machines.
+    #[must_use]
+    pub fn api_tokens(&self) -> &ApiTokens {
+        &self.inner.api_tokens
     }
 
     /// Whether there is no operator yet, so that a setup link can make the first.
@@ -256,6 +270,9 @@ impl Operators {
         session: &SessionToken,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
+        if api_tokens::is_well_formed(session.expose()) {
+            return self.inner.api_tokens.holds(session.expose(), now).await;
+        }
         Ok(self.inner.store.session(&session.hash(), now, now - SESSION_IDLE).await?.is_some())
     }
 

@@ -6,16 +6,19 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use voltaxe_orchestrator::{Strike, authority::may};
+use voltaxe_protocol::CommandId;
 
 use super::parse_id;
 use crate::{clock, problem::ApiError, web::session::Permitted};
 
-#[derive(Debug, Deserialize)]
+/// Why.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TicketRequest {
+    #[schema(min_length = 3, max_length = 500)]
     reason: String,
 }
 
@@ -30,11 +33,23 @@ pub async fn release_ticket(
     let id = parse_id(&id, "an endpoint id is ep_ and 32 lower-case hexadecimal digits")?;
     let Json(TicketRequest { reason }) = body?;
     let issued = strike.release_ticket(&permit, &id, &reason, clock::now()).await?;
-    let body = json!({
-        "ticket": issued.ticket.reveal(),
-        "generation": issued.generation,
-        "hostname": issued.hostname,
-        "command_line": issued.command_line(),
-    });
+    let body = ReleaseTicket {
+        ticket: issued.ticket.reveal().to_string(),
+        generation: issued.generation,
+        command_line: issued.command_line(),
+        hostname: issued.hostname,
+    };
     Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response())
+}
+
+/// Ends one isolation of one host.
+#[derive(Serialize, ToSchema)]
+pub struct ReleaseTicket {
+    ticket: String,
+    /// The isolate that it ends.
+    #[schema(value_type = i64)]
+    generation: CommandId,
+    hostname: String,
+    /// For root on that host.
+    command_line: String,
 }
