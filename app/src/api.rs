@@ -22,6 +22,7 @@ mod schedules;
 mod sessions;
 #[cfg(feature = "ssr")]
 mod sheets;
+mod tokens;
 #[cfg(feature = "ssr")]
 pub(crate) use sheets::text::of_host;
 
@@ -38,3 +39,4 @@ pub use schedules::{
     cancel_schedule, create_schedule, extend_rollback, older_schedules, rollback_of, schedules,
 };
 pub use sessions::{complete_setup, session, sign_in, sign_out};
+pub use tokens::{api_tokens, create_api_token, revoke_api_token};

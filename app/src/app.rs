@@ -14,7 +14,7 @@ use crate::{
     model::session::Visitor,
     page::{
         BatchPage, Batches, Commands, Console, Desk, EndpointPage, Endpoints, Enrol, Evidence, EvidenceList,
-        Login, NotFound, Processes, Schedules, Setup,
+        Login, NotFound, Processes, Schedules, Setup, Tokens,
     },
     ui::view,
 };
@@ -49,6 +49,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/batches") view=BATCHES ssr=SsrMode::Async/>
                 <Route path=path!("/batches/:id") view=BATCH ssr=SsrMode::Async/>
                 <Route path=path!("/schedules") view=SCHEDULES ssr=SsrMode::Async/>
+                <Route path=path!("/tokens") view=TOKENS ssr=SsrMode::Async/>
                 <Route path=path!("/enrol") view=ENROL ssr=SsrMode::Async/>
             </FlatRoutes>
         </Router>
@@ -79,6 +80,7 @@ const COMMANDS: Page = Page(|| Box::pin(commands()));
 const BATCHES: Page = Page(|| Box::pin(batches()));
 const BATCH: Page = Page(|| Box::pin(batch()));
 const SCHEDULES: Page = Page(|| Box::pin(schedules()));
+const TOKENS: Page = Page(|| Box::pin(tokens()));
 const ENROL: Page = Page(|| Box::pin(enrol()));
 
 #[lazy]
@@ -129,6 +131,11 @@ fn batch() -> AnyView {
 #[lazy]
 fn schedules() -> AnyView {
     view! { <Console><Schedules/></Console> }.into_any()
+}
+
+#[lazy]
+fn tokens() -> AnyView {
+    view! { <Console><Tokens/></Console> }.into_any()
 }
 
 #[lazy]

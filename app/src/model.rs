@@ -1,5 +1,6 @@
 //! What the pages draw, and its JSON. Every time is [`time::Millis`].
 
+pub mod api_token;
 pub mod batch;
 pub mod channels;
 pub mod command;
@@ -18,6 +19,7 @@ pub mod time;
 #[cfg(feature = "ssr")]
 mod from_orchestrator;
 
+pub use api_token::{ApiToken, MadeToken};
 pub use batch::{Batch, BatchPage, Progress};
 pub use channels::Channels;
 pub use command::{Accepted, Command, State};

@@ -19,6 +19,7 @@ mod schedules;
 mod setup;
 mod sheet_head;
 mod start;
+mod tokens;
 
 pub use batch::BatchPage;
 pub use batches::Batches;
@@ -33,6 +34,7 @@ pub use not_found::NotFound;
 pub use processes::Processes;
 pub use schedules::Schedules;
 pub use setup::Setup;
+pub use tokens::Tokens;
 
 use leptos::prelude::*;
 

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use voltaxe_orchestrator::{api_tokens::DEFAULT_DAYS, authority::Role, evidence::custody::ServerKey};
 use voltaxe_protocol::{EndpointId, KeyFingerprint, PublicKey};
 
-use crate::config::Settings;
+use crate::{config::Settings, ctl};
 
 /// Voltaxe Sentinel's server: the console for operators and the gateway for agents.
 #[derive(Debug, Parser)]
@@ -25,6 +25,9 @@ pub enum Command {
     /// What an administrator can do without the page. Works beside a running server and without one.
     #[command(subcommand)]
     Admin(Admin),
+    /// Give orders and look, by the API of a server anywhere. Exits with 0 done, 1 failed, 2 wrong usage, 3 expired or cancelled,
+    /// 4 refused, 5 server not reached, 6 still waiting.
+    Ctl(Box<ctl::Arguments>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,9 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use voltaxe_orchestrator::{
-    StrikeError, api_tokens::TokenError, authority::Forbidden, strike::AgentError,
-};
+use voltaxe_orchestrator::{StrikeError, api_tokens::TokenError, authority::Forbidden, strike::AgentError};
 use voltaxe_protocol::{Problem, RefusalReason, RequestSignatureError};
 use voltaxe_store::StoreError;
 

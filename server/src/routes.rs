@@ -246,11 +246,15 @@ async fn require_action(action: Action, request: Request, next: Next) -> Respons
 /// What axum refuses by itself, such as a path that is no UTF-8, is told like every other error.
 fn as_problem(response: Response) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE);
-    if !response.status().is_client_error() || kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/plain")) {
+    if !response.status().is_client_error()
+        || kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/plain"))
+    {
         return response;
     }
     ApiError::new(response.status(), "malformed", "The request cannot be read")
-        .detail("The path holds what is no UTF-8, or another part of the request is not what its address takes.")
+        .detail(
+            "The path holds what is no UTF-8, or another part of the request is not what its address takes.",
+        )
         .into_response()
 }
 

@@ -34,6 +34,9 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/cancel_schedule", Access::Action(Action::CancelCommand)),
     ("/rpc/rollback_of", Access::Action(Action::View)),
     ("/rpc/extend_rollback", Access::Action(Action::Isolate)),
+    ("/rpc/api_tokens", Access::Action(Action::ManageApiTokens)),
+    ("/rpc/create_api_token", Access::Action(Action::ManageApiTokens)),
+    ("/rpc/revoke_api_token", Access::Action(Action::ManageApiTokens)),
     ("/rpc/create_enrolment_token", Access::Action(Action::CreateEnrolmentToken)),
 ];
 

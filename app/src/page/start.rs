@@ -11,7 +11,8 @@ use crate::{
     error::ApiError,
     live::{Live, Mark},
     model::{
-        Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage, Sheet, SheetOf, command::Of,
+        ApiToken, Batch, BatchPage, Command, Endpoint, EndpointPage, Listed, SchedulesPage, Sheet, SheetOf,
+        command::Of,
     },
     ui::{loaded, view},
 };
@@ -27,6 +28,7 @@ pub enum Start {
     Batch(BatchPage),
     Schedules(SchedulesPage),
     Sheet(Sheet),
+    Tokens(Vec<ApiToken>),
 }
 
 /// Which page, with what its address names.
@@ -39,6 +41,7 @@ pub enum Page {
     Batch(String),
     Schedules,
     Sheet(SheetOf),
+    Tokens,
 }
 
 pub type Started = Result<Start, ApiError>;
@@ -81,6 +84,7 @@ fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
             Page::Commands => api::commands(Of::All, None).await.map(Start::Commands),
             Page::Batches => api::batches(None).await.map(Start::Batches),
             Page::Batch(id) => api::batch(id).await.map(Start::Batch),
+            Page::Tokens => api::api_tokens().await.map(Start::Tokens),
             Page::Sheet(of) => api::sheet(of).await.map(Start::Sheet),
             Page::Schedules => api::schedules(SCHEDULES, SCHEDULES).await.map(Start::Schedules),
         }

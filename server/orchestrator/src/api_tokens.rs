@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{SecretString};
+use secrecy::SecretString;
 use uuid::Uuid;
 use voltaxe_store::{ApiTokenRow, NewApiToken, Store, StoreError};
 
@@ -228,7 +228,8 @@ impl ApiTokens {
                 .admit(client, now)
                 .map_err(|retry_after_seconds| TokenError::Throttled { retry_after_seconds })?;
         }
-        let row = if is_well_formed(token) { self.0.store.api_token(&token_sha256, now).await? } else { None };
+        let row =
+            if is_well_formed(token) { self.0.store.api_token(&token_sha256, now).await? } else { None };
         let Some(row) = row else {
             self.known().remove(&token_sha256);
             self.0.throttle.failed(client, "", now);

@@ -34,7 +34,9 @@ pub fn describe() -> Value {
     let mut schemas = BTreeMap::new();
     let mut paths = Map::<String, Value>::new();
     for operation in operations() {
-        let of = |route: &&crate::routes::Route| (&route.method, route.path) == (&operation.method, operation.path);
+        let of = |route: &&crate::routes::Route| {
+            (&route.method, route.path) == (&operation.method, operation.path)
+        };
         let Some(route) = routes.iter().find(of) else { continue };
         let Access::Operator(action) = route.access else { continue };
         let (path, method) = (operation.path, operation.method.as_str().to_ascii_lowercase());

@@ -32,7 +32,11 @@ pub struct ApiTokenRow {
 impl Store {
     /// [`StoreError::Taken`] when the name was given before.
     #[tracing::instrument(name = "db.api_token.create", skip_all, err(level = "debug"))]
-    pub async fn create_api_token(&self, new: &NewApiToken<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn create_api_token(
+        &self,
+        new: &NewApiToken<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "WITH token AS (
                INSERT INTO api_tokens (id, name, role, token_sha256, created_by, created_at, expires_at)

@@ -43,19 +43,21 @@ async fn a_token_is_made_shown_once_used_listed_and_revoked_at_once() {
     assert_eq!(refused.headers["www-authenticate"], "Bearer");
 
     let mut sql = server.sql().await;
-    let actions: Vec<(String, String)> =
-        sqlx::query_as("SELECT actor, action FROM audit_log WHERE action LIKE '%token%' OR actor LIKE 'token:%' ORDER BY id")
-            .fetch_all(&mut sql)
-            .await
-            .unwrap();
+    let actions: Vec<(String, String)> = sqlx::query_as(
+        "SELECT actor, action FROM audit_log WHERE action LIKE '%token%' OR actor LIKE 'token:%' ORDER BY id",
+    )
+    .fetch_all(&mut sql)
+    .await
+    .unwrap();
     assert!(actions.contains(&("admin.tester".to_owned(), "api_token.create".to_owned())), "{actions:?}");
     assert!(actions.contains(&("admin.tester".to_owned(), "api_token.revoke".to_owned())), "{actions:?}");
     assert!(actions.iter().any(|(actor, _)| actor == "token:soar"), "{actions:?}");
-    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM api_tokens t WHERE t::text LIKE '%' || $1 || '%'")
-        .bind(&token[4..])
-        .fetch_one(&mut sql)
-        .await
-        .unwrap();
+    let kept: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM api_tokens t WHERE t::text LIKE '%' || $1 || '%'")
+            .bind(&token[4..])
+            .fetch_one(&mut sql)
+            .await
+            .unwrap();
     assert_eq!(kept, 0, "only its hash");
 }
 

@@ -49,7 +49,8 @@ fn each_operation_has_its_role_its_parts_of_the_path_and_its_refusals() {
             let refusal = &operation["responses"][status]["content"]["application/problem+json"]["schema"];
             assert_eq!(refusal["$ref"], "#/components/schemas/Problem", "{name} {status}");
         }
-        let succeeds = operation["responses"].as_object().unwrap().keys().any(|status| status.starts_with('2'));
+        let succeeds =
+            operation["responses"].as_object().unwrap().keys().any(|status| status.starts_with('2'));
         assert!(succeeds, "{name} says no success");
     }
 }
@@ -108,11 +109,9 @@ async fn a_list_that_goes_on_names_its_next_page() {
         let later = json!({ "command": "agent_check", "hostnames": [name], "reason": "looking", "cron": "0 3 * * 1" });
         assert_eq!(server.post("/api/schedules", &who, &later).await.status, 202);
     }
-    for (list, id) in [
-        ("/api/commands", "id"),
-        ("/api/batches", "batch_id"),
-        ("/api/schedules", "schedule_id"),
-    ] {
+    for (list, id) in
+        [("/api/commands", "id"), ("/api/batches", "batch_id"), ("/api/schedules", "schedule_id")]
+    {
         let mut next = Some(format!("{list}?limit=2"));
         let (mut seen, mut pages) = (BTreeSet::new(), 0);
         while let Some(address) = next {
@@ -142,8 +141,14 @@ async fn no_text_of_a_request_breaks_the_server() {
         ("/api/isolate", json!({ "hostname": "web-01", "reason": nul })),
         ("/api/commands", json!({ "command": nul, "hostname": "web-01", "reason": "because" })),
         ("/api/batches", json!({ "command": "agent_check", "hostnames": [nul], "reason": "because" })),
-        ("/api/schedules", json!({ "command": "agent_check", "hostnames": [nul], "reason": "because", "cron": "0 3 * * 1" })),
-        ("/api/schedules", json!({ "command": "agent_check", "hostnames": ["a"], "reason": "because", "cron": nul })),
+        (
+            "/api/schedules",
+            json!({ "command": "agent_check", "hostnames": [nul], "reason": "because", "cron": "0 3 * * 1" }),
+        ),
+        (
+            "/api/schedules",
+            json!({ "command": "agent_check", "hostnames": ["a"], "reason": "because", "cron": nul }),
+        ),
     ] {
         let answer = server.post(path, &who, &body).await;
         assert!((400..500).contains(&answer.status), "{path} {body}: {answer:?}");

@@ -9,12 +9,13 @@ use crate::{
     ui::{Brand, Icon, Shape, all, dom::spawn, local_time, maybe, text, theme::ThemeSwitch, view},
 };
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("/", "Endpoints"),
     ("/commands", "Commands"),
     ("/batches", "Batches"),
     ("/schedules", "Schedules"),
     ("/enrol", "Enrol"),
+    ("/tokens", "API tokens"),
 ];
 
 #[component]

@@ -140,8 +140,8 @@ pub async fn list(
     let Query(page) = page?;
     let limit = page.limit();
     let records = strike.commands(&permit, page.before.map(CommandId), limit).await?;
-    let next = last_of_full(&records, limit)
-        .map(|last| format!("/api/commands?before={}&limit={limit}", last.id));
+    let next =
+        last_of_full(&records, limit).map(|last| format!("/api/commands?before={}&limit={limit}", last.id));
     Ok(listed(records.into_iter().map(Command::from).collect::<Vec<_>>(), next))
 }
 

@@ -210,7 +210,8 @@ impl Operation {
         let mut responses: BTreeMap<String, Value> =
             self.answers.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect();
         for status in self.refusals {
-            let content = json!({ Problem::MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } });
+            let content =
+                json!({ Problem::MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } });
             let refusal = json!({ "description": meaning(status, role), "content": content });
             responses.insert(status.to_string(), refusal);
         }
@@ -239,7 +240,10 @@ fn operation_id(method: &Method, path: &str) -> String {
 fn tag(path: &str) -> &str {
     match path.trim_start_matches("/api").trim_start_matches('/').split('/').next() {
         Some("isolate" | "restore") => "commands",
-        Some(word @ ("commands" | "batches" | "schedules" | "evidence" | "endpoints" | "rate-limits" | "tokens")) => word,
+        Some(
+            word @ ("commands" | "batches" | "schedules" | "evidence" | "endpoints" | "rate-limits"
+            | "tokens"),
+        ) => word,
         Some("telemetry") => "endpoints",
         _ => "server",
     }

@@ -147,7 +147,11 @@ fn of_evidence() -> [Operation; 6] {
             .lists::<evidence::Bundle>("The bundles."),
         id(get("/api/evidence/{id}", "One bundle")).answers::<evidence::Bundle>(200, "The bundle."),
         id(get("/api/evidence/{id}/files", "What a bundle holds"))
-            .query("from", "The number of the first file.", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }))
+            .query(
+                "from",
+                "The number of the first file.",
+                json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+            )
             .query(
                 "limit",
                 "Files of the answer, 100 when not given. More than 500 counts as 500.",
@@ -155,7 +159,11 @@ fn of_evidence() -> [Operation; 6] {
             )
             .answers::<evidence::Contents>(200, "What the manifest says, and a page of its files."),
         id(get("/api/evidence/{id}/files/{index}", "A file of a bundle, as text"))
-            .path("index", "The file's number.", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }))
+            .path(
+                "index",
+                "The file's number.",
+                json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+            )
             .answers::<evidence::FileText>(200, "Its beginning, at most 1 MiB."),
         id(get("/api/evidence/{id}/custody", "Who had to do with a bundle"))
             .about("Signed by the server; `voltaxe-server admin verify-evidence` checks it.")
@@ -170,27 +178,39 @@ fn of_evidence() -> [Operation; 6] {
 
 fn of_endpoints() -> [Operation; 2] {
     [
-        post("/api/endpoints/{id}/release-ticket", "A ticket that ends an isolation at the host's own console")
-            .about("For a host that the server does not reach. The audit log keeps who asked, and why.")
-            .path("id", "The endpoint's id.", endpoint_id())
-            .takes::<endpoints::TicketRequest>(json!({ "reason": "On the phone with the site" }))
-            .answers::<endpoints::ReleaseTicket>(200, "Shown this once.")
-            .refuses([404, 409]),
-        get("/telemetry", "What each host reported last").lists::<Telemetry>("All endpoints that are not revoked."),
+        post(
+            "/api/endpoints/{id}/release-ticket",
+            "A ticket that ends an isolation at the host's own console",
+        )
+        .about("For a host that the server does not reach. The audit log keeps who asked, and why.")
+        .path("id", "The endpoint's id.", endpoint_id())
+        .takes::<endpoints::TicketRequest>(json!({ "reason": "On the phone with the site" }))
+        .answers::<endpoints::ReleaseTicket>(200, "Shown this once.")
+        .refuses([404, 409]),
+        get("/telemetry", "What each host reported last")
+            .lists::<Telemetry>("All endpoints that are not revoked."),
     ]
 }
 
 fn of_the_server() -> [Operation; 9] {
     let kind = |operation: Operation| {
-        operation.path("kind", "A command's kind, or * for all together.", json!({ "type": "string", "maxLength": 40 }))
+        operation.path(
+            "kind",
+            "A command's kind, or * for all together.",
+            json!({ "type": "string", "maxLength": 40 }),
+        )
     };
     [
-        get("/api/rate-limits", "How fast commands go out").lists::<limits::RateLimit>("The limits that are set."),
+        get("/api/rate-limits", "How fast commands go out")
+            .lists::<limits::RateLimit>("The limits that are set."),
         kind(put("/api/rate-limits/{kind}", "Set a rate limit"))
             .takes::<limits::Body>(json!({ "per_minute": 60, "burst": 10 }))
             .answers::<limits::Limit>(200, "In force within 5 s."),
-        kind(delete("/api/rate-limits/{kind}", "Lift a rate limit")).answers_nothing("It is lifted.").refuses([404]),
-        get("/api/tokens", "API tokens").lists::<tokens::ApiToken>("Without their secrets; those that hold first."),
+        kind(delete("/api/rate-limits/{kind}", "Lift a rate limit"))
+            .answers_nothing("It is lifted.")
+            .refuses([404]),
+        get("/api/tokens", "API tokens")
+            .lists::<tokens::ApiToken>("Without their secrets; those that hold first."),
         post("/api/tokens", "Make an API token")
             .takes::<tokens::Body>(json!({ "name": "soar", "role": "responder", "days": 90 }))
             .answers::<tokens::MadeToken>(201, "With the token itself, this once."),
@@ -207,7 +227,11 @@ fn of_the_server() -> [Operation; 9] {
         ),
         get("/events", "What changes, as it changes")
             .about("Server-sent events; it goes on until one side ends it.")
-            .header("Last-Event-ID", "The last event that was seen: what came after it is told first.", json!({ "type": "string" }))
+            .header(
+                "Last-Event-ID",
+                "The last event that was seen: what came after it is told first.",
+                json!({ "type": "string" }),
+            )
             .answers_with(200, "The stream.", "text/event-stream"),
     ]
 }
