@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Throws requests made from the API's own description at a server of its own, with an API token of each role: no answer may be a
 # 5xx, have a status that is not documented, or a body that its schema does not allow.
-# usage: scripts/schemathesis.sh          at least 10,000 requests
-#        scripts/schemathesis.sh short    about 1,500, for `make test`
+# usage: scripts/schemathesis.sh          at least 10,000 requests, about 5 minutes
+#        scripts/schemathesis.sh short    at least 1,500, less than a minute, for `make test`
 # environment: VOLTAXE_BIN (target/release), VOLTAXE_SEED (1)
 # Ends with the line "N passed, N failed" (operations, each with each role); the reports are in target/schemathesis.
 set -euo pipefail
@@ -11,14 +11,16 @@ cd "$(dirname "$0")/.."
 
 SCHEMATHESIS_VERSION=4.32.5
 case "${1:-full}" in
-  short) examples=6 least=1500 most_seconds=60 ;;
-  full) examples=60 least=10000 most_seconds=300 ;;
+  short) least=1500 most_seconds=30 ;;
+  full) least=10000 most_seconds=280 ;;
   *) die "usage: scripts/schemathesis.sh [short]" ;;
 esac
 work=$PWD/target/schemathesis
 bin=$(realpath "${VOLTAXE_BIN:-target/release}")
 seed=${VOLTAXE_SEED:-1}
 state=$(mktemp -d)
+# PostgreSQL does not run as root: its user passes through.
+chmod 711 "$state"
 RUN_DIR=$state/run
 LOG_DIR=$work/log
 
@@ -31,12 +33,13 @@ main() {
   install_schemathesis
   start_server
   enrol web-01
-  local role
+  local role runs=()
   say "schemathesis with seed $seed, all roles at once"
   for role in viewer responder admin; do
     run_as "$role" &
+    runs+=($!)
   done
-  wait
+  wait "${runs[@]}" || true
   sum_up
 }
 
@@ -79,9 +82,10 @@ enrol() {
     die "$1 could not be enrolled" "the whole output is in $LOG_DIR/enrol.log"
 }
 
-# The stream of events has no end, and is not for this.
+# The stream of events has no end, and is not for this. The token is no argument; what schemathesis keeps goes with the state.
 run_as() {
   local role=$1
+  cd "$state"
   cat >"$state/$role.toml" <<'END'
 [headers]
 Authorization = "Bearer ${VOLTAXE_TOKEN}"
@@ -91,10 +95,10 @@ END
     "http://127.0.0.1:$port/api/openapi.json" \
     --exclude-path /events \
     --phases examples,coverage,fuzzing \
-    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,allow_header_conformance,unsupported_method \
-    --max-examples "$examples" --max-time "$most_seconds" --seed "$seed" --generation-deterministic --generation-database none \
+    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method \
+    --max-time "$most_seconds" --seed "$seed" --generation-database none \
     --request-timeout 30 --suppress-health-check all --warnings off --continue-on-failure --no-color \
-    --report json,ndjson --report-json-path "$work/$role.json" --report-ndjson-path "$state/$role.ndjson" \
+    --report json --report-json-path "$work/$role.json" \
     >"$LOG_DIR/$role.log" 2>&1 </dev/null || true
 }
 

@@ -19,6 +19,7 @@ mod binary;
 mod channels;
 mod command;
 mod cross_site;
+mod ctl;
 mod drift;
 mod durability;
 mod events;
