@@ -60,7 +60,7 @@ struct Shown {
 impl Shown {
     fn put(self, tokens: Vec<ApiToken>) {
         let item = |token: ApiToken| {
-            let key = format!("{} {:?}", token.id, token.ended);
+            let key = format!("{}{}", token.id, token.ended.is_some());
             Item::new(key, move || line(&token, self))
         };
         self.rows.try_set(tokens.into_iter().map(item).collect());
@@ -121,7 +121,7 @@ fn Loaded(tokens: Vec<ApiToken>) -> impl IntoView {
                 </button>
             </form>
             {problem(error)}
-            <div role="status">{maybe(move || made.get().map(shown))}</div>
+            <div role="status">{maybe(move || made.get().map(secret))}</div>
         </section>
         {maybe(move || is_empty.get().then(|| words("p", "muted", "There is no token yet.")))}
         {table(
@@ -165,7 +165,7 @@ fn fields() -> [Field; 3] {
     ]
 }
 
-fn shown(made: MadeToken) -> AnyView {
+fn secret(made: MadeToken) -> AnyView {
     view! {
         <p>
             "The token " <strong>{made.made.name}</strong>

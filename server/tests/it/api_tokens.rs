@@ -111,6 +111,30 @@ async fn wrong_tokens_slow_their_sender_and_never_one_that_holds() {
 }
 
 #[tokio::test]
+async fn administrators_make_list_and_revoke_tokens_on_the_page() {
+    let server = TestServer::start().await;
+    let admin = server.signed_in(Role::Admin).await;
+    let made = server
+        .post("/rpc/create_api_token", &admin, &json!({ "form": "name=soar&role=responder&days=30" }))
+        .await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let machine =
+        As::default().with("authorization", format!("Bearer {}", made.body["token"].as_str().unwrap()));
+    assert_eq!(server.get("/telemetry", &machine).await.status, 200);
+    let page = server.get("/tokens", &admin).await;
+    let html = page.body.as_str().unwrap();
+    assert!(page.status == 200 && html.contains("soar") && !html.contains("vxt_"), "{html}");
+    let wrong = server.post("/rpc/create_api_token", &admin, &json!({ "form": "name=soar&role=root" })).await;
+    assert_eq!(wrong.body["invalid"]["field"], "role", "{wrong:?}");
+    let revoked =
+        server.post("/rpc/revoke_api_token", &admin, &json!({ "id": made.body["made"]["id"] })).await;
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    assert_eq!(server.get("/telemetry", &machine).await.status, 401);
+    let page = server.get("/tokens", &server.signed_in(Role::Responder).await).await;
+    assert_eq!(page.status, 403);
+}
+
+#[tokio::test]
 async fn a_token_ends_when_it_expires() {
     let server = TestServer::start().await;
     let now = clock::now();

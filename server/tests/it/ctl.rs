@@ -67,7 +67,8 @@ async fn each_outcome_has_its_exit_code_and_each_error_its_fix() {
     let shell = Shell::of(&server, Role::Responder).await;
 
     let key = uuid::Uuid::new_v4().to_string();
-    let isolate = ["isolate", "web-01", "--reason", "Beacon", "--auto-restore", "1h", "--idempotency-key", &key];
+    let isolate =
+        ["isolate", "web-01", "--reason", "Beacon", "--auto-restore", "1h", "--idempotency-key", &key];
     let (code, stdout, stderr) = shell.run(&isolate).await;
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.starts_with("ID ") && stdout.contains("network_isolate"), "{stdout}");

@@ -124,10 +124,7 @@ pub async fn create(
     }
     let within = Duration::from_secs(wait.min(LONGEST_WAIT_SECONDS));
     let record = strike.command_when_final(&acting.0.permit()?, command.command_id, within).await?;
-    let waited = Waited {
-        ordered: Ordered { status: record.status, ..Ordered::from(command) },
-        command: record.into(),
-    };
+    let waited = Ordered { status: record.status, command: Some(record.into()), ..Ordered::from(command) };
     Ok(accepted(&location(command), waited))
 }
 
@@ -255,6 +252,9 @@ pub struct Ordered {
     method: &'static str,
     /// It was there already: a repeated request, or the host is isolated or isolating.
     existing: bool,
+    /// When the answer waited for it: the command as it was then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Command>,
 }
 
 impl From<&Accepted> for Ordered {
@@ -264,16 +264,9 @@ impl From<&Accepted> for Ordered {
             status: accepted.status,
             method: accepted.method.as_str(),
             existing: accepted.existing,
+            command: None,
         }
     }
-}
-
-/// With `wait`: the command as it is after that time.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Waited {
-    #[serde(flatten)]
-    ordered: Ordered,
-    command: Command,
 }
 
 /// What came of an order. A schedule when it had `not_before`.
@@ -281,7 +274,6 @@ pub struct Waited {
 #[schema(as = OrderAnswer)]
 #[serde(untagged)]
 pub enum Answer {
-    Waited(Waited),
     Command(Ordered),
     Schedule(Schedule),
 }
