@@ -28,7 +28,7 @@ e2e: ## only the browser tests: make e2e [ARGS='-g isolate']
 	@scripts/build.sh
 	@scripts/e2e.sh $(ARGS)
 
-schemathesis: ## 10,000 requests made from the API's description, with a token of each role (ARGS=short: 1,500)
+schemathesis: ## over 10,000 requests made from the API's description, with a token of each role (ARGS=short: half of them)
 	@scripts/setup.sh test
 	@scripts/build.sh
 	@scripts/schemathesis.sh $(ARGS)

@@ -131,7 +131,7 @@ async fn execute(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Commands { limit } => {
             print(output, &client.get(&format!("/api/commands?limit={limit}")).await?, output::COMMANDS)
         }
-        Command::Command { id, wait } => {
+        Command::Show { id, wait } => {
             let record = settled(&client, id, wait.wait.then_some(wait.timeout)).await?;
             print(output, &record, output::COMMANDS)?;
             Ok(if wait.wait { Outcome::of_state(text(&record, "status")) } else { Outcome::Done })

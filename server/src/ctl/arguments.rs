@@ -83,7 +83,8 @@ pub(super) enum Command {
         limit: u16,
     },
     /// One command.
-    Command {
+    #[command(name = "command")]
+    Show {
         id: i64,
         #[command(flatten)]
         wait: Wait,
