@@ -312,6 +312,59 @@ pub mod words {
         source: Option<String>,
     }
 
+    /// Who had a bundle's bytes removed, and why.
+    #[derive(ToSchema)]
+    pub struct Discarded {
+        by: String,
+        at: DateTime<Utc>,
+        reason: String,
+    }
+
+    /// A row of the audit log, and what became of its command.
+    #[derive(ToSchema)]
+    pub struct AuditRow {
+        id: i64,
+        at: DateTime<Utc>,
+        /// An operator's name, `token:` and an API token's name, or who else it was.
+        actor: String,
+        #[schema(example = "command.create")]
+        action: String,
+        endpoint_id: Option<String>,
+        hostname: Option<String>,
+        command_id: Option<i64>,
+        /// The command's kind. `null` where there is no command, or one that is past its retention.
+        command: Option<String>,
+        result: Option<State>,
+        message: Option<String>,
+        reason: Option<String>,
+        #[schema(value_type = Option<Object>)]
+        detail: (),
+    }
+
+    #[derive(ToSchema)]
+    #[schema(rename_all = "snake_case")]
+    pub enum WebhookPreset {
+        Generic,
+        Slack,
+    }
+
+    /// `gone`: the receiver answered 410.
+    #[derive(ToSchema)]
+    #[schema(rename_all = "snake_case")]
+    pub enum WebhookState {
+        Active,
+        Paused,
+        Gone,
+    }
+
+    #[derive(ToSchema)]
+    #[schema(rename_all = "snake_case")]
+    pub enum DeliveryState {
+        Waiting,
+        Delivered,
+        Failed,
+    }
+
     /// Each role may do all that the one before it may.
     #[derive(ToSchema)]
     #[schema(rename_all = "snake_case")]

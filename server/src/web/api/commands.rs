@@ -23,7 +23,7 @@ use voltaxe_orchestrator::{
 use voltaxe_protocol::{CommandId, CommandState, EndpointId};
 
 use super::{
-    Moment, accepted, idempotency_key,
+    Moment, accepted, cursor, idempotency_key,
     order::{Beside, Params, command_of},
     schedules::Schedule,
     with_next,
@@ -159,6 +159,7 @@ pub async fn list(
         let states = "must be pending, delivered, executed, failed, expired or cancelled";
         return Err(ApiError::invalid("state", states));
     }
+    let (from, to) = (from.map(Into::into), to.map(Into::into));
     let filter = CommandFilter { state, kind, operator, host, batch, from, to };
     let found = strike.find_commands(&permit, filter, before, limit).await?;
     let body: Vec<Command> = found.rows.into_iter().map(Into::into).collect();
@@ -174,8 +175,8 @@ fn words(asked: &Asked) -> Vec<(&'static str, String)> {
         ("operator", operator.clone()),
         ("host", host.clone()),
         ("batch", batch.map(|batch| batch.to_string())),
-        ("from", from.map(|at| at.to_rfc3339())),
-        ("to", to.map(|at| at.to_rfc3339())),
+        ("from", from.map(cursor)),
+        ("to", to.map(cursor)),
         ("limit", limit.map(|limit| limit.to_string())),
     ];
     words.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

@@ -31,7 +31,10 @@ const FORM_OF_IDS: &str = "an endpoint id is ep_ and 32 lower-case hexadecimal d
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnnotateRequest {
+    /// Each 1 to 50 of a-z, 0-9 and . _ : = / -, beginning with a letter or digit.
+    #[schema(max_items = 20)]
     labels: Option<Vec<String>>,
+    #[schema(max_length = 4000)]
     note: Option<String>,
     /// The revision that was read: 409 when there is a newer one. Without it what is there is written over.
     revision: Option<i32>,

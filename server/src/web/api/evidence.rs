@@ -52,9 +52,11 @@ pub struct Files {
 }
 
 /// Why a bundle is not to be kept.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = DiscardEvidence)]
 #[serde(deny_unknown_fields)]
 pub struct Discard {
+    #[schema(min_length = 3, max_length = 500)]
     reason: String,
 }
 
@@ -193,7 +195,7 @@ pub async fn discard(
     from: From,
     Path(id): Path<String>,
     body: Result<Json<Discard>, JsonRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Bundle>, ApiError> {
     let (id, Json(Discard { reason })) = (parse_id(&id)?, body?);
     Ok(Json(strike.discard_evidence(&permit, id, &reason, from.visit()).await?.into()))
 }
@@ -263,7 +265,7 @@ pub struct Bundle {
     /// What the server found wrong with it; `null` until it has looked, empty when everything holds.
     problems: Option<Vec<String>>,
     /// When its bytes were deleted, by whom and why.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<words::Discarded>)]
     discarded: Option<Discarded>,
 }
 

@@ -41,6 +41,11 @@ pub fn put(path: &'static str, summary: &'static str) -> Operation {
 }
 
 #[must_use]
+pub fn patch(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new(Method::PATCH, path, summary)
+}
+
+#[must_use]
 pub fn delete(path: &'static str, summary: &'static str) -> Operation {
     Operation::new(Method::DELETE, path, summary)
 }
@@ -185,9 +190,11 @@ impl Operation {
         self
     }
 
+    /// The description is that of a status's first answer.
     fn answer(mut self, status: u16, about: &str, media_type: &str, schema: Value) -> Self {
-        self.answers
-            .insert(status, json!({ "description": about, "content": { media_type: { "schema": schema } } }));
+        let answer =
+            self.answers.entry(status).or_insert_with(|| json!({ "description": about, "content": {} }));
+        answer["content"][media_type] = json!({ "schema": schema });
         self
     }
 
@@ -242,7 +249,7 @@ fn tag(path: &str) -> &str {
         Some("isolate" | "restore") => "commands",
         Some(
             word @ ("commands" | "batches" | "schedules" | "evidence" | "endpoints" | "rate-limits"
-            | "tokens"),
+            | "webhooks" | "audit" | "operators" | "tokens"),
         ) => word,
         Some("telemetry") => "endpoints",
         _ => "server",

@@ -1,10 +1,12 @@
 //! What the document says of each route. A new route needs an entry here; its method, path and role stand in the routes' table.
 
+mod administration;
+
 use serde_json::{Value, json};
 
-use super::operation::{Operation, delete, get, post, put};
+use super::operation::{Operation, delete, get, patch, post, put};
 use crate::web::{
-    api::{batches, commands, endpoints, evidence, limits, schedules, tokens},
+    api::{batches, commands, endpoints, evidence, limits, schedules},
     records::{Command, Telemetry},
 };
 
@@ -17,6 +19,10 @@ pub fn operations() -> Vec<Operation> {
     all.extend(of_evidence());
     all.extend(of_endpoints());
     all.extend(of_the_server());
+    all.extend(administration::of_webhooks());
+    all.extend(administration::of_the_audit_log());
+    all.extend(administration::of_operators());
+    all.extend(administration::of_tokens());
     all
 }
 
@@ -30,6 +36,10 @@ fn uuid() -> Value {
 
 fn moment() -> Value {
     json!({ "type": "string", "format": "date-time" })
+}
+
+fn words(longest: u32) -> Value {
+    json!({ "type": "string", "maxLength": longest })
 }
 
 fn endpoint_id() -> Value {
@@ -64,6 +74,14 @@ fn of_commands() -> [Operation; 6] {
             .accepts::<commands::Answer>("The command, with its record when `wait` was given; or the schedule.")
             .refuses([404, 409]),
         get("/api/commands", "Commands, newest first")
+            .about("A search that would take long ends early: whether there may be more is said by `Link`, and not by how many there are.")
+            .query("state", "Only those in this state.", state())
+            .query("kind", "Only those of this kind.", words(100))
+            .query("operator", "Only those ordered by this operator.", words(100))
+            .query("host", "Only those to hosts with this in their names.", words(100))
+            .query("batch", "Only those of this batch.", uuid())
+            .query("from", "Made then or later.", moment())
+            .query("to", "Made before.", moment())
             .pages("before", "Those with smaller ids.", command_id())
             .lists::<Command>("Without the results' data."),
         get("/api/commands/{id}", "One command")
@@ -76,6 +94,10 @@ fn of_commands() -> [Operation; 6] {
             .answers::<Command>(200, "The command as it is now.")
             .refuses([404, 409]),
     ]
+}
+
+fn state() -> Value {
+    json!({ "type": "string", "enum": ["pending", "delivered", "executed", "failed", "expired", "cancelled"] })
 }
 
 fn of_batches() -> [Operation; 6] {
@@ -135,7 +157,7 @@ fn of_schedules() -> [Operation; 5] {
     ]
 }
 
-fn of_evidence() -> [Operation; 6] {
+fn of_evidence() -> [Operation; 7] {
     let id = |operation: Operation| {
         operation.path("id", "The id of the command that collected it.", command_id()).refuses([404, 409])
     };
@@ -173,11 +195,62 @@ fn of_evidence() -> [Operation; 6] {
             .answers_with(200, "All of it.", "application/zip")
             .answers_with(206, "The range.", "application/zip")
             .refuses([416]),
+        id(post("/api/evidence/{id}/discard", "Remove a bundle's bytes"))
+            .about("For good; its line and its custody stay, with who did it and why.")
+            .takes::<evidence::Discard>(json!({ "reason": "Collected from the wrong host" }))
+            .answers::<evidence::Bundle>(200, "As it is now."),
     ]
 }
 
-fn of_endpoints() -> [Operation; 2] {
+/// May be given several times.
+fn choices(of: &[&str]) -> Value {
+    json!({ "type": "array", "maxItems": 20, "items": { "type": "string", "enum": of } })
+}
+
+/// May be given several times.
+fn values() -> Value {
+    json!({ "type": "array", "maxItems": 20, "items": { "type": "string", "maxLength": 200 } })
+}
+
+fn of_endpoints() -> [Operation; 5] {
     [
+        get("/api/endpoints", "Endpoints, as the dashboard's list shows them")
+            .about("A filter that is given several times lets through what one of its values fits; labels must all be there.")
+            .query("q", "Each word of it is in the name, an address, the system or a label.", words(100))
+            .query("label", "Only those with this label.", values())
+            .query("os", "Only those with this system.", values())
+            .query("version", "Only those with this version of the agent.", values())
+            .query("status", "Only those.", choices(&["connected", "offline", "awaiting-approval"]))
+            .query(
+                "isolation",
+                "Only those, as the fleet is counted.",
+                choices(&["attention", "failed", "pending", "isolated", "connected"]),
+            )
+            .query("seen", "Only those seen last so long ago.", choices(&["15m", "1h", "1d", "7d", "older"]))
+            .query(
+                "sort",
+                "By this; with `-` before it, backwards.",
+                json!({ "type": "string", "pattern": "^-?(host|seen|isolation|os|version|load)$", "default": "host" }),
+            )
+            .query("cursor", "`next` or `previous` of another page.", words(2000))
+            .query(
+                "limit",
+                "Rows of the answer, 100 when not given. More than 500 counts as 500.",
+                json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 100 }),
+            )
+            .answers::<endpoints::EndpointPage>(200, "A page; `next` and `previous` are `null` where there is no more."),
+        patch("/api/endpoints/{id}", "Write an endpoint's labels, or the note about it")
+            .about("What is not named stays. With `revision`, 409 when somebody has changed them since.")
+            .path("id", "The endpoint's id.", endpoint_id())
+            .takes::<endpoints::AnnotateRequest>(
+                json!({ "labels": ["web", "site:berlin"], "note": "Behind the old switch.", "revision": 3 }),
+            )
+            .answers::<endpoints::Notes>(200, "What is kept from now on.")
+            .refuses([404, 409]),
+        get("/api/endpoints/{id}/notes", "An endpoint's labels, and the note about it")
+            .path("id", "The endpoint's id.", endpoint_id())
+            .answers::<endpoints::Notes>(200, "With their revision.")
+            .refuses([404]),
         post(
             "/api/endpoints/{id}/release-ticket",
             "A ticket that ends an isolation at the host's own console",
@@ -192,7 +265,7 @@ fn of_endpoints() -> [Operation; 2] {
     ]
 }
 
-fn of_the_server() -> [Operation; 9] {
+fn of_the_server() -> [Operation; 6] {
     let kind = |operation: Operation| {
         operation.path(
             "kind",
@@ -209,16 +282,6 @@ fn of_the_server() -> [Operation; 9] {
         kind(delete("/api/rate-limits/{kind}", "Lift a rate limit"))
             .answers_nothing("It is lifted.")
             .refuses([404]),
-        get("/api/tokens", "API tokens")
-            .lists::<tokens::ApiToken>("Without their secrets; those that hold first."),
-        post("/api/tokens", "Make an API token")
-            .takes::<tokens::Body>(json!({ "name": "soar", "role": "responder", "days": 90 }))
-            .answers::<tokens::MadeToken>(201, "With the token itself, this once."),
-        delete("/api/tokens/{id}", "Revoke an API token")
-            .about("Effective at once. Its line stays, with who revoked it.")
-            .path("id", "The token's id.", uuid())
-            .answers::<tokens::ApiToken>(200, "As it is now.")
-            .refuses([404]),
         get("/api/openapi.json", "This document").answers_json(200, "OpenAPI 3.1."),
         get("/metrics", "What the server measures of itself").answers_with(
             200,
@@ -227,6 +290,16 @@ fn of_the_server() -> [Operation; 9] {
         ),
         get("/events", "What changes, as it changes")
             .about("Server-sent events; it goes on until one side ends it.")
+            .query(
+                "show",
+                "What is told of, as the pages name it, with commas between; all when not given.",
+                words(2000),
+            )
+            .query(
+                "after",
+                "The last event that was seen, where the header cannot be set.",
+                json!({ "type": "integer", "format": "int64", "minimum": 0 }),
+            )
             .header(
                 "Last-Event-ID",
                 "The last event that was seen: what came after it is told first.",
