@@ -20,7 +20,9 @@ use utoipa::ToSchema;
 use voltaxe_orchestrator::{
     Strike, StrikeError,
     authority::may,
-    evidence::{EvidenceFile, EvidenceFiles, EvidenceFilter, EvidenceRecord, EvidenceStatus, Visit},
+    evidence::{
+        Discarded, EvidenceFile, EvidenceFiles, EvidenceFilter, EvidenceRecord, EvidenceStatus, Visit,
+    },
 };
 use voltaxe_protocol::{CollectionError, CommandId, EndpointId, ManifestEntry};
 

@@ -167,7 +167,7 @@ pub async fn deliveries(
     let limit = page.limit();
     let found = strike.deliveries(&permit, id, page.before.map(Into::into), limit).await?;
     let next = last_of_full(&found, limit).map(|last| {
-        format!("/api/webhooks/{id}/deliveries?before={}&limit={limit}", cursor(last.created_at))
+        format!("/api/webhooks/{id}/deliveries?before={}&limit={limit}", cursor(Moment(last.created_at)))
     });
     Ok(listed(found.into_iter().map(Delivery::from).collect::<Vec<_>>(), next))
 }

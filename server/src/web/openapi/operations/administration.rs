@@ -51,10 +51,10 @@ pub(super) fn of_the_audit_log() -> [Operation; 2] {
     [
         get("/api/audit", "Who did what, newest first")
             .about("A search that would take long ends early: whether there may be more is said by `Link`, and not by how many there are.")
-            .query("actor", "Only what this operator or API token did.", words(100))
-            .query("action", "Only this: `command.create`, or the kind of a command.", words(100))
-            .query("host", "Only what was done to hosts with this in their names.", words(100))
-            .query("reason", "Only what has this in its reason.", words(100))
+            .query("actor", "Only what this operator or API token did.", words(200))
+            .query("action", "Only this: `command.create`, or the kind of a command.", words(200))
+            .query("host", "Only what was done to hosts with this in their names.", words(200))
+            .query("reason", "Only what has this in its reason.", words(200))
             .query("from", "Then or later.", moment())
             .query("to", "Before.", moment())
             .query(
