@@ -102,7 +102,7 @@ fn fill(endpoints: u64) -> String {
                 1, decode(md5(n::text) || md5((n + 1)::text), 'hex'), 'm' || n, 'active', '0.' || n % 4 || '.0',
                 (ARRAY['Debian GNU/Linux 12 (bookworm)', 'Ubuntu 24.04.1 LTS', 'Red Hat Enterprise Linux 9.4 (Plow)',
                        'AlmaLinux 9'])[1 + n / 7 % 4],
-                now(), now() + CASE WHEN n % 20 = 0 THEN interval '-3 hours' ELSE interval '1 hour' END,
+                now(), now() + CASE WHEN n / 7 % 20 = 0 THEN interval '-3 hours' ELSE interval '1 hour' END,
                 ARRAY['team-' || n % 30, (ARRAY['prod', 'test'])[1 + n % 2]],
                 '10.' || n / 65536 || '.' || n / 256 % 256 || '.' || n % 256, n % 800
          FROM generate_series(1, {endpoints}) AS n;
