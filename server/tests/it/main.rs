@@ -23,6 +23,7 @@ mod durability;
 mod events;
 mod evidence;
 mod evidence_kept;
+mod find;
 mod growth;
 mod harness;
 mod health;
