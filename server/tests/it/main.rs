@@ -33,6 +33,7 @@ mod evidence;
 mod evidence_bounds;
 mod evidence_discard;
 mod evidence_kept;
+mod find;
 mod growth;
 mod harness;
 mod health;
