@@ -1,10 +1,10 @@
 # Each door runs one script; the scripts do the work. `make` alone lists the doors.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down shell test check e2e bench chaos build package
+.PHONY: help up down shell test check e2e schemathesis bench chaos build package
 
 help: ## list the doors
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## set up, build, start the server and three demo hosts; Ctrl-C stops (DETACH=1 returns, VOLTAXE_PORT=8080)
 	@scripts/setup.sh run
@@ -27,6 +27,11 @@ e2e: ## only the browser tests: make e2e [ARGS='-g isolate']
 	@scripts/setup.sh test
 	@scripts/build.sh
 	@scripts/e2e.sh $(ARGS)
+
+schemathesis: ## over 10,000 requests made from the API's description, with a token of each role (ARGS=short: half of them)
+	@scripts/setup.sh test
+	@scripts/build.sh
+	@scripts/schemathesis.sh $(ARGS)
 
 bench: ## delivery's figures and the click, beside floors of the same run, about 25 minutes (ARGS='click polls': only these)
 	@scripts/bench.sh $(ARGS)

@@ -35,6 +35,8 @@ case "$want" in
   run) [ -n "${DATABASE_URL:-}" ] || has_postgres || apt_needs+=(postgresql:/nonexistent) ;;
   test)
     has_postgres || apt_needs+=(postgresql:/nonexistent)
+    # Debian's python3 comes without what makes a virtual environment.
+    python3 -c 'import ensurepip' 2>/dev/null || apt_needs+=(python3-venv:/nonexistent)
     apt_needs+=(
       chromium:/usr/bin/chromium
       fonts-dejavu-core:/usr/share/fonts/truetype/dejavu

@@ -72,6 +72,15 @@ server_chaos() {
   if [ "$status" = 0 ]; then add "server chaos" 1 0 0; else add "server chaos" 0 1 "$status"; fi
 }
 
+api_tests() {
+  local status=0 sum
+  say "requests made from the API's description, in their short form"
+  scripts/schemathesis.sh short </dev/null | tee "$logs/schemathesis.log" || status=$?
+  sum=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$logs/schemathesis.log")
+  sum=${sum:-0 0}
+  add "schemathesis" "${sum% *}" "${sum#* }" "$status"
+}
+
 browser_tests() {
   local status=0 counts
   say "browser tests"
@@ -94,9 +103,11 @@ packages
 if [ "$built" = 1 ]; then
   wasm_size
   server_chaos
+  api_tests
   browser_tests
 else
   add "server chaos" 0 1 1
+  add "schemathesis" 0 1 1
   add "size of the pages' code" 0 1 1
   add "browser tests" 0 1 1
 fi

@@ -27,6 +27,7 @@ mod schedules;
 mod sessions;
 #[cfg(feature = "ssr")]
 mod sheets;
+mod tokens;
 mod webhooks;
 #[cfg(feature = "ssr")]
 pub(crate) use sheets::text::of_host;
@@ -51,4 +52,5 @@ pub use schedules::{
     cancel_schedule, create_schedule, extend_rollback, older_schedules, preview_cron, rollback_of, schedules,
 };
 pub use sessions::{complete_setup, session, sign_in, sign_out};
+pub use tokens::{api_tokens, create_api_token, revoke_api_token};
 pub use webhooks::{change_webhook, webhook_deliveries, webhooks};

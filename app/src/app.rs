@@ -15,7 +15,7 @@ use crate::{
     page::{
         Audit, AuditRow, BatchPage, Batches, CommandPage, Commands, Console, Desk, EndpointPage, Endpoints,
         Enrol, Evidence, EvidenceList, Health, Keyboard, Login, NotFound, OperatorPage, Operators, Processes,
-        Schedules, Settings, Setup, Webhooks,
+        Schedules, Settings, Setup, Tokens, Webhooks,
     },
     ui::view,
 };
@@ -57,6 +57,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings") view=SETTINGS ssr=SsrMode::Async/>
                 <Route path=path!("/health") view=HEALTH ssr=SsrMode::Async/>
                 <Route path=path!("/commands/:id") view=COMMAND ssr=SsrMode::Async/>
+                <Route path=path!("/tokens") view=TOKENS ssr=SsrMode::Async/>
                 <Route path=path!("/enrol") view=ENROL ssr=SsrMode::Async/>
                 <Route path=path!("/webhooks") view=WEBHOOKS ssr=SsrMode::Async/>
             </FlatRoutes>
@@ -89,6 +90,7 @@ const COMMANDS: Page = Page(|| Box::pin(commands()));
 const BATCHES: Page = Page(|| Box::pin(batches()));
 const BATCH: Page = Page(|| Box::pin(batch()));
 const SCHEDULES: Page = Page(|| Box::pin(schedules()));
+const TOKENS: Page = Page(|| Box::pin(tokens()));
 const ENROL: Page = Page(|| Box::pin(enrol()));
 const WEBHOOKS: Page = Page(|| Box::pin(webhooks()));
 const AUDIT: Page = Page(|| Box::pin(audit()));
@@ -147,6 +149,11 @@ fn batch() -> AnyView {
 #[lazy]
 fn schedules() -> AnyView {
     view! { <Console><Schedules/></Console> }.into_any()
+}
+
+#[lazy]
+fn tokens() -> AnyView {
+    view! { <Console><Tokens/></Console> }.into_any()
 }
 
 #[lazy]

@@ -153,20 +153,27 @@ impl Live {
         });
         match wait.flatten() {
             Some(0) => self.publish_gathered(),
-            Some(wait) => set_timeout(
-                move || self.publish_gathered(),
-                Duration::from_millis(u64::try_from(wait).unwrap_or_default()),
-            ),
-            None => {}
+            wait => self.publish_after(wait),
+        }
+    }
+
+    fn publish_after(self, wait: Option<Millis>) {
+        if let Some(wait) = wait {
+            let wait = Duration::from_millis(u64::try_from(wait).unwrap_or_default());
+            set_timeout(move || self.publish_gathered(), wait);
         }
     }
 
     /// One after the other, and painted together: effects run afterwards.
     fn publish_gathered(self) {
         let now = self.clock.read();
-        for change in self.gather.try_update_value(|gather| gather.take(now)).unwrap_or_default() {
+        let due = self.gather.try_update_value(|gather| (gather.take(now), gather.poll_timeout(now)));
+        let Some((changes, wait)) = due else { return };
+        for change in changes {
             self.publish(change);
         }
+        // A timer may be a little early.
+        self.publish_after(wait);
     }
 
     fn publish(self, change: Change) {

@@ -1,5 +1,6 @@
 //! What the pages draw, and its JSON. Every time is [`time::Millis`].
 
+pub mod api_token;
 pub mod batch;
 pub mod bulk;
 pub mod channels;
@@ -27,6 +28,7 @@ pub mod webhook;
 #[cfg(feature = "ssr")]
 mod from_orchestrator;
 
+pub use api_token::{ApiToken, MadeToken};
 pub use batch::{Batch, BatchPage, Progress};
 pub use channels::Channels;
 pub use command::{Accepted, Command, State};

@@ -26,6 +26,7 @@ mod settings;
 mod setup;
 mod sheet_head;
 mod start;
+mod tokens;
 mod webhooks;
 
 pub use audit::{Audit, AuditRow};
@@ -46,6 +47,7 @@ pub use processes::Processes;
 pub use schedules::Schedules;
 pub use settings::Settings;
 pub use setup::Setup;
+pub use tokens::Tokens;
 pub use webhooks::Webhooks;
 
 use leptos::prelude::*;

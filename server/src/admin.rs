@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
-use voltaxe_orchestrator::{Strike, operators::Operators, strike::check_rate_limit};
+use voltaxe_orchestrator::{
+    Strike, api_tokens::ApiTokenRequest, operators::Operators, strike::check_rate_limit,
+};
 use voltaxe_protocol::ObservedIsolation;
 use voltaxe_store::{
     Store,
@@ -73,6 +75,11 @@ async fn execute(config: &Config, store: &Store, command: Admin) -> anyhow::Resu
             let password = read_password(&password_file)?;
             operators.reset_password_at_console(&username, password, now).await?;
             print(&format!("the password of {username} is set; their sessions have ended"))
+        }
+        Admin::ApiToken { name, role, days } => {
+            let request = ApiTokenRequest { name, role, days };
+            let (secret, _) = operators.api_tokens().create_at_console(request, now).await?;
+            print(secret.expose_secret())
         }
         Admin::ReleaseTicket { host, reason } => {
             let issued = strike(config, store)?.release_ticket_at_console(&host, &reason, now).await?;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use voltaxe_orchestrator::{authority::Role, evidence::custody::ServerKey};
+use voltaxe_orchestrator::{api_tokens::DEFAULT_DAYS, authority::Role, evidence::custody::ServerKey};
 use voltaxe_protocol::{EndpointId, KeyFingerprint, PublicKey};
 
-use crate::config::Settings;
+use crate::{config::Settings, ctl};
 
 /// Voltaxe Sentinel's server: the console for operators and the gateway for agents.
 #[derive(Debug, Parser)]
@@ -25,6 +25,9 @@ pub enum Command {
     /// What an administrator can do without the page. Works beside a running server and without one.
     #[command(subcommand)]
     Admin(Admin),
+    /// Give orders and look, by the API of a server anywhere. Exits with 0 done, 1 failed, 2 wrong usage, 3 expired or cancelled,
+    /// 4 refused, 5 server not reached, 6 still waiting.
+    Ctl(Box<ctl::Arguments>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +69,19 @@ pub enum Admin {
         /// A file whose first line is the password; `-` reads standard input.
         #[arg(long, value_name = "FILE")]
         password_file: PathBuf,
+    },
+    /// Make an API token and print it, this once: `Authorization: Bearer vxt_..`. It acts by its role until it expires or is revoked
+    /// on the page /tokens.
+    ApiToken {
+        /// In the audit log its actor is token:NAME. 2 to 48 lower-case letters, digits or . _ -; never given twice.
+        #[arg(long)]
+        name: String,
+        /// viewer, responder or admin.
+        #[arg(long)]
+        role: Role,
+        /// How long it holds, 1 to 365.
+        #[arg(long, default_value_t = DEFAULT_DAYS)]
+        days: u32,
     },
     /// How fast commands go out: by kind, or `*` for all kinds together.
     #[command(subcommand)]

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod ctl;
 pub mod evidence_store;
 pub mod gateway;
 mod limits;

@@ -8,7 +8,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use voltaxe_orchestrator::{StrikeError, authority::Forbidden, operators::SetupError, strike::AgentError};
+use voltaxe_orchestrator::{
+    StrikeError, api_tokens::TokenError, authority::Forbidden, operators::SetupError, strike::AgentError,
+};
 use voltaxe_protocol::{Problem, RefusalReason, RequestSignatureError};
 use voltaxe_store::StoreError;
 
@@ -82,7 +84,7 @@ impl ApiError {
     #[must_use]
     pub fn signed_out() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "signed-out", "Not signed in")
-            .detail("Sign in at /login; the session may have ended.")
+            .detail("Sign in at /login, as the session may have ended; or send an API token: Authorization: Bearer vxt_..")
     }
 
     #[must_use]
@@ -118,6 +120,9 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(&self.problem)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -197,6 +202,24 @@ impl From<Forbidden> for ApiError {
     fn from(forbidden: Forbidden) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this")
             .detail(forbidden.to_string())
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Wrong => {
+                Self::new(StatusCode::UNAUTHORIZED, "token-wrong", "The API token does not hold").detail(
+                    "It is mistyped, expired or revoked. An administrator makes another on the page /tokens.",
+                )
+            }
+            TokenError::Throttled { retry_after_seconds } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many wrong API tokens from here")
+                    .detail(format!("Try again in {retry_after_seconds} s."))
+                    .retry_after(retry_after_seconds)
+            }
+            TokenError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{Method, StatusCode, Uri},
+    http::{Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, delete, get, patch, post, put},
@@ -33,9 +33,9 @@ use crate::{
     web::{
         api::{
             self, audit, batches, commands, endpoints, evidence, limits as rate_limits, operators, schedules,
-            webhooks,
+            tokens, webhooks,
         },
-        events, headers, health, install, pages, request_log,
+        docs, events, headers, health, install, openapi, pages, request_log,
         session::{self, SignedIn},
     },
 };
@@ -255,9 +255,23 @@ pub fn console_routes() -> Vec<Route> {
             Operator(Action::ManageOperators),
             delete(operators::revoke),
         ),
+        route(Method::GET, "/api/tokens", Operator(Action::ManageApiTokens), get(tokens::list)),
+        route(Method::POST, "/api/tokens", Operator(Action::ManageApiTokens), post(tokens::create)),
+        route(Method::DELETE, "/api/tokens/{id}", Operator(Action::ManageApiTokens), delete(tokens::revoke)),
+        route(Method::GET, "/api/openapi.json", Operator(Action::View), get(openapi::document)),
         route(Method::GET, "/metrics", Operator(Action::View), get(api::metrics)),
         route(Method::GET, "/telemetry", Operator(Action::View), get(api::telemetry)),
         route(Method::GET, "/events", Operator(Action::View), get(events::events)),
+    ]
+}
+
+/// The pages about the API, for browsers.
+#[must_use]
+pub fn docs_routes() -> Vec<Route> {
+    use Access::Operator;
+    vec![
+        route(Method::GET, "/docs", Operator(Action::View), get(docs::page)),
+        route(Method::GET, "/docs/{file}", Operator(Action::View), get(docs::file)),
     ]
 }
 
@@ -288,7 +302,7 @@ pub fn everything(state: &AppState) -> Router {
     let server_functions = Router::new()
         .route("/rpc/{function}", post(pages::server_function))
         .layer(middleware::from_fn(pages::guard_server_functions));
-    let dashboard = mount(Router::new(), console_routes())
+    let dashboard = mount(mount(Router::new(), console_routes()), docs_routes())
         .merge(server_functions)
         .fallback(pages::page)
         .layer(middleware::from_fn_with_state(state.clone(), session::admit));
@@ -320,12 +334,25 @@ async fn require_action(action: Action, request: Request, next: Next) -> Respons
     let Some(signed_in) = request.extensions().get::<SignedIn>() else {
         return ApiError::signed_out().into_response();
     };
-    if signed_in.operator.role < action.role() {
-        let forbidden =
-            voltaxe_orchestrator::authority::Forbidden { needs: action.role(), has: signed_in.operator.role };
+    if let Err(forbidden) = signed_in.operator.must(action) {
         return ApiError::from(forbidden).into_response();
     }
-    next.run(request).await
+    as_problem(next.run(request).await)
+}
+
+/// What axum refuses by itself, such as a path that is no UTF-8, is told like every other error.
+fn as_problem(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if !response.status().is_client_error()
+        || kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/plain"))
+    {
+        return response;
+    }
+    ApiError::new(response.status(), "malformed", "The request cannot be read")
+        .detail(
+            "The path holds what is no UTF-8, or another part of the request is not what its address takes.",
+        )
+        .into_response()
 }
 
 /// For browsers; agents ask for no compression, and their answers are too short for it.

@@ -53,6 +53,9 @@ pub const SERVER_FUNCTIONS: &[(&str, Access)] = &[
     ("/rpc/preview_cron", Access::Action(Action::View)),
     // Tokens are listed for those who may create them.
     ("/rpc/enrolment", Access::Action(Action::View)),
+    ("/rpc/api_tokens", Access::Action(Action::ManageApiTokens)),
+    ("/rpc/create_api_token", Access::Action(Action::ManageApiTokens)),
+    ("/rpc/revoke_api_token", Access::Action(Action::ManageApiTokens)),
     ("/rpc/create_enrolment_token", Access::Action(Action::CreateEnrolmentToken)),
     ("/rpc/revoke_enrolment_token", Access::Action(Action::CreateEnrolmentToken)),
     ("/rpc/approve_endpoint", Access::Action(Action::ApproveEndpoint)),

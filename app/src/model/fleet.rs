@@ -116,7 +116,8 @@ impl EndpointQuery {
         let isolation_counts = self.sort == Sort::Isolation || !self.isolation.is_empty();
         let version_counts = self.sort == Sort::Version || !self.versions.is_empty();
         let os_counts = self.sort == Sort::Os || !self.os.is_empty();
-        (isolation_counts && group(before) != group(after))
+        before.admission != after.admission
+            || (isolation_counts && group(before) != group(after))
             || (!self.status.is_empty() && before.live != after.live)
             || (version_counts && before.agent_version != after.agent_version)
             || (os_counts && before.os != after.os)

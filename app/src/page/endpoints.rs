@@ -98,7 +98,7 @@ fn Fleet(list: List) -> impl IntoView {
     view! {
         <Strip list/>
         <div class="toolbar">
-            <SearchField list/>
+            <div class="toolbar__search" role="search"><SearchField list/></div>
             <p class="toolbar__count" role="status">{text(move || list.count_words())}</p>
             <div class="toolbar__menus">
                 <SavedViews list/>
@@ -190,7 +190,7 @@ fn SearchField(list: List) -> impl IntoView {
         list.visit(EndpointQuery { text, ..list.query.get_untracked().from_start() }, true);
     });
     view! {
-        <label class="search" role="search">
+        <label class="search">
             <Icon shape=Shape::Search/>
             <span class="visually-hidden">"Filter endpoints"</span>
             <input

@@ -11,8 +11,8 @@ use crate::{
     error::ApiError,
     live::{Live, Mark},
     model::{
-        Batch, BatchPage, CommandPage, EndpointPage, Enrolment, Listed, SchedulesPage, Sheet, SheetOf,
-        Webhook, fleet::FleetPage,
+        ApiToken, Batch, BatchPage, CommandPage, EndpointPage, Enrolment, Listed, SchedulesPage, Sheet,
+        SheetOf, Webhook, fleet::FleetPage,
     },
     ui::{loaded, view},
 };
@@ -30,6 +30,7 @@ pub enum Start {
     Sheet(Sheet),
     Webhooks(Vec<Webhook>),
     Enrolment(Enrolment),
+    Tokens(Vec<ApiToken>),
 }
 
 /// Which page, with what its address names.
@@ -46,6 +47,7 @@ pub enum Page {
     Sheet(SheetOf),
     Webhooks,
     Enrolment,
+    Tokens,
 }
 
 pub type Started = Result<Start, ApiError>;
@@ -88,6 +90,7 @@ fn fetch(page: Page) -> Pin<Box<dyn Future<Output = Started> + Send>> {
             Page::Commands(query) => api::command_page(query).await.map(Start::Commands),
             Page::Batches => api::batches(None).await.map(Start::Batches),
             Page::Batch(id) => api::batch(id).await.map(Start::Batch),
+            Page::Tokens => api::api_tokens().await.map(Start::Tokens),
             Page::Sheet(of) => api::sheet(of).await.map(Start::Sheet),
             Page::Webhooks => api::webhooks().await.map(Start::Webhooks),
             Page::Enrolment => api::enrolment().await.map(Start::Enrolment),

@@ -56,6 +56,8 @@ enum Figure {
     Enqueue,
     /// Commands a second through their whole life.
     Lifecycle,
+    /// A page of the list of endpoints out of 50,000.
+    List,
     /// Signed polls that find nothing.
     Polls,
     /// Memory of agents that do nothing.
@@ -195,6 +197,7 @@ async fn measure_one(figure: Figure, settings: &Settings) -> anyhow::Result<Outc
         Figure::Click => figure::click::measure(settings).await,
         Figure::Enqueue => figure::enqueue::measure(settings).await,
         Figure::Lifecycle => figure::lifecycle::measure(settings).await,
+        Figure::List => figure::list::measure(settings).await,
         Figure::Polls => figure::polls::measure(settings).await,
         Figure::Idle => figure::idle::measure(settings).await,
         Figure::Batch => figure::batch::measure(settings).await,

@@ -30,6 +30,12 @@ impl Recorder {
         let _ = self.0.add(&other.0);
     }
 
+    /// Milliseconds.
+    #[must_use]
+    pub fn at(&self, quantile: f64) -> f64 {
+        self.0.value_at_quantile(quantile) as f64 / 1000.0
+    }
+
     #[must_use]
     pub fn spread(&self) -> Spread {
         let milliseconds = |quantile| self.0.value_at_quantile(quantile) as f64 / 1000.0;

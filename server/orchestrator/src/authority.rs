@@ -112,13 +112,22 @@ actions! {
     ApproveEndpoint => Admin,
     ManageWebhooks => Admin,
     ManageOperators => Admin,
+    ManageApiTokens => Admin,
 }
 
 pub trait Act {
     const ACTION: Action;
 }
 
-/// A person signed in.
+impl Action {
+    /// Not with an API token, whatever its role: what could make it outlive its end or give itself more.
+    #[must_use]
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::ManageOperators | Self::ManageApiTokens)
+    }
+}
+
+/// A person signed in, or an API token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Operator {
     pub id: OperatorId,
@@ -127,22 +136,26 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub fn permit<A: Act>(&self) -> Result<Permit<A>, Forbidden> {
-        if self.role >= A::ACTION.role() {
-            Ok(Permit { operator: self.clone(), action: PhantomData })
-        } else {
-            Err(Forbidden { needs: A::ACTION.role(), has: self.role })
-        }
-    }
-}
+    /// Before the name of an API token; no person's name holds a colon.
+    pub const TOKEN_PREFIX: &str = "token:";
 
-impl Operator {
+    #[must_use]
+    pub fn is_api_token(&self) -> bool {
+        self.username.starts_with(Self::TOKEN_PREFIX)
+    }
+
+    pub fn permit<A: Act>(&self) -> Result<Permit<A>, Forbidden> {
+        self.must(A::ACTION)?;
+        Ok(Permit { operator: self.clone(), action: PhantomData })
+    }
+
     /// For an action that is only known when the request is read.
     pub fn must(&self, action: Action) -> Result<(), Forbidden> {
-        if self.role >= action.role() {
+        let by_token = action.is_for_people() && self.is_api_token();
+        if self.role >= action.role() && !by_token {
             Ok(())
         } else {
-            Err(Forbidden { needs: action.role(), has: self.role })
+            Err(Forbidden { needs: action.role(), has: self.role, by_token })
         }
     }
 }
@@ -166,9 +179,23 @@ impl<A> Permit<A> {
     }
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("this needs the role {needs}; you are signed in as {has}")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Forbidden {
     pub needs: Role,
     pub has: Role,
+    /// An API token asked for what only a person may do.
+    pub by_token: bool,
+}
+
+impl std::error::Error for Forbidden {}
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { needs, has, by_token } = self;
+        if *by_token {
+            write!(f, "no API token may do this, whatever its role; sign in as {needs}")
+        } else {
+            write!(f, "this needs the role {needs}; you are signed in as {has}")
+        }
+    }
 }

@@ -35,7 +35,14 @@ pub enum StrikeError {
 
 impl From<voltaxe_store::StoreError> for StrikeError {
     fn from(error: voltaxe_store::StoreError) -> Self {
-        if error.is_unavailable() { Self::Unavailable(error) } else { Self::Internal(error) }
+        if error.is_unavailable() {
+            Self::Unavailable(error)
+        } else if error.is_about_text() {
+            let problem = "holds a NUL character, which no text here can have".to_owned();
+            Self::Invalid { field: "request", problem }
+        } else {
+            Self::Internal(error)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! No SQL text and no HTTP types here; every decision takes `now` as an argument.
 
+pub mod api_tokens;
 pub mod audit;
 pub mod authority;
 mod bounds;

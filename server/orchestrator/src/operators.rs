@@ -2,7 +2,7 @@
 
 mod manage;
 mod passwords;
-mod throttle;
+pub(crate) mod throttle;
 
 use std::{
     collections::HashMap,
@@ -20,6 +20,7 @@ use voltaxe_store::{NewOperator, NewSession, Store, StoreError};
 pub use self::manage::{OperatorSummary, OwnSession};
 use self::{passwords::Passwords, throttle::Throttle};
 use crate::{
+    api_tokens::{self, ApiTokens},
     authority::{Operator, OperatorId, Role},
     enrolment::{hash, new_secret},
 };
@@ -49,6 +50,7 @@ struct Inner {
     knows_addresses: bool,
     passwords: Passwords,
     throttle: Throttle,
+    api_tokens: ApiTokens,
     /// By the token's hash: who it was, and when the database said so.
     sessions: Mutex<KnownSessions>,
     /// Counts the changes after which a session may hold no longer, or with another role.
@@ -57,13 +59,18 @@ struct Inner {
 
 type KnownSessions = HashMap<[u8; 32], (Operator, DateTime<Utc>)>;
 
-/// 256 random bits that stand for a session; only their SHA-256 is stored.
+/// 256 random bits that stand for a session, or an API token in its place; only the SHA-256 is stored.
 #[derive(Clone)]
 pub struct SessionToken(SecretString);
 
 impl SessionToken {
     #[must_use]
     pub fn from_cookie(value: &str) -> Self {
+        Self(SecretString::from(value))
+    }
+
+    #[must_use]
+    pub fn from_bearer(value: &str) -> Self {
         Self(SecretString::from(value))
     }
 
@@ -131,6 +138,7 @@ impl Operators {
     pub fn with(store: Store, knows_addresses: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
+                api_tokens: ApiTokens::new(store.clone()),
                 store,
                 knows_addresses,
                 passwords: Passwords::new(),
@@ -150,6 +158,12 @@ impl Operators {
     fn look_again(&self) {
         self.sessions().clear();
         self.inner.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The credentials of machines.
+    #[must_use]
+    pub fn api_tokens(&self) -> &ApiTokens {
+        &self.inner.api_tokens
     }
 
     /// Whether there is no operator yet, so that a setup link can make the first.
@@ -282,6 +296,9 @@ impl Operators {
         session: &SessionToken,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
+        if api_tokens::is_well_formed(session.expose()) {
+            return self.inner.api_tokens.holds(session.expose(), now).await;
+        }
         Ok(self.inner.store.session(&session.hash(), now, now - SESSION_IDLE).await?.is_some())
     }
 

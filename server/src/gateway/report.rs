@@ -6,7 +6,7 @@ use voltaxe_orchestrator::{Strike, model::Channel, strike::ResultOutcome};
 use voltaxe_protocol::{CommandReceipt, CommandResult, NotKnown, ResultReceipt, Telemetry};
 
 use super::signed::Signed;
-use crate::{clock, problem::ApiError, web::records::command_json};
+use crate::{clock, problem::ApiError, web::records::Command};
 
 /// `POST /command/receipt`: the command is on the agent's disk.
 pub async fn receipt(State(strike): State<Strike>, signed: Signed) -> Result<Json<Value>, ApiError> {
@@ -27,7 +27,7 @@ pub async fn result(State(strike): State<Strike>, signed: Signed) -> Result<Json
     let result: CommandResult = signed.json()?;
     let outcome = strike.result(&signed.endpoint, result, Channel::Polling, clock::now()).await?;
     let (ResultOutcome::Recorded(record) | ResultOutcome::AlreadyFinal(record)) = outcome;
-    let command = command_json(&record.without_data());
+    let command = json!(Command::from(record.without_data()));
     Ok(Json(ResultReceipt { status: "recorded".to_owned(), command }))
 }
 

@@ -96,6 +96,10 @@ impl Visit {
 }
 
 async fn caller(state: &AppState, visit: Visit) -> Result<Caller, ApiError> {
+    if visit.signed_in.as_ref().is_some_and(|signed_in| signed_in.operator.is_api_token()) {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "not-for-tokens", "Pages are for people")
+            .detail("API tokens are for the addresses that /api/openapi.json lists."));
+    }
     // Once there is an operator there always is one, so a session answers this without a look.
     let setup_open = visit.signed_in.is_none() && state.operators.setup_is_open().await?;
     let (operator, session) =

@@ -25,6 +25,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A text that Postgres cannot hold: one with a NUL. SQLSTATE 22021 in `text`, 22P05 in `jsonb`.
+    #[must_use]
+    pub fn is_about_text(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| code == "22021" || code == "22P05")
+    }
+
     /// Whether trying again later can help.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {

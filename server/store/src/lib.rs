@@ -3,6 +3,7 @@
 //! Every statement is checked against a real Postgres when it is compiled (`.sqlx/` holds the outcome for builds without
 //! one). A method is one statement, and so one commit, unless it says otherwise.
 
+mod api_tokens;
 mod audit;
 mod batches;
 mod commands;
@@ -29,6 +30,7 @@ mod webhooks;
 
 use std::{str::FromStr as _, time::Duration};
 
+pub use api_tokens::{ApiTokenRow, NewApiToken};
 pub use audit::{AuditBy, AuditEntry, AuditFilter, AuditRecord};
 pub use batches::{CancelledBatch, CreateBatch, NewBatch};
 pub use commands::{

@@ -9,11 +9,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum_server::Handle;
 use leptos::config::LeptosOptions;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use voltaxe_orchestrator::{
-    Strike, StrikeConfig, authority::Role, operators::Operators, webhooks::Allowance,
+    Strike, StrikeConfig, api_tokens::ApiTokenRequest, authority::Role, operators::Operators,
+    webhooks::Allowance,
 };
 use voltaxe_protocol::{EnrolString, Keypair};
 use voltaxe_server::{
@@ -196,6 +197,14 @@ impl TestServer {
         let client = [127, 0, 0, 1].into();
         let (session, _) = self.operators.sign_in(&username, password(), client, clock::now()).await.unwrap();
         As::nobody().with("cookie", format!("__Host-voltaxe={}", session.expose()))
+    }
+
+    /// A new API token of this role.
+    pub async fn token(&self, role: Role) -> As {
+        let name = format!("test-{}", uuid::Uuid::new_v4().simple());
+        let request = ApiTokenRequest { name, role, days: 1 };
+        let (secret, _) = self.operators.api_tokens().create_at_console(request, clock::now()).await.unwrap();
+        As::default().with("authorization", format!("Bearer {}", secret.expose_secret()))
     }
 
     pub async fn get(&self, path: &str, who: &As) -> Answer {

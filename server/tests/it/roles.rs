@@ -3,7 +3,7 @@
 use serde_json::json;
 use voltaxe_app::api::{Access as FunctionAccess, SERVER_FUNCTIONS};
 use voltaxe_orchestrator::authority::Role;
-use voltaxe_server::routes::{Access, console_routes, gateway_routes};
+use voltaxe_server::routes::{Access, console_routes, docs_routes, gateway_routes};
 
 use crate::harness::{Answer, As, TestServer};
 
@@ -12,6 +12,7 @@ fn filled(path: &str) -> String {
     path.replace("{id}", "1")
         .replace("{kind}", "agent_check")
         .replace("{index}", "0")
+        .replace("{file}", "start.js")
         .replace("{command_id}", "1")
         .replace("{session}", "1")
 }
@@ -23,7 +24,11 @@ fn is_refused_as_signed_out(answer: &Answer) -> bool {
 #[tokio::test]
 async fn console_routes_follow_the_role_table() {
     let server = TestServer::start().await;
-    for route in console_routes() {
+    let mut tokens = Vec::new();
+    for role in Role::ALL {
+        tokens.push((role, server.token(role).await));
+    }
+    for route in console_routes().into_iter().chain(docs_routes()) {
         let Access::Operator(action) = route.access else {
             panic!("{} {} is in the console's table and asks for no role", route.method, route.path);
         };
@@ -50,12 +55,26 @@ async fn console_routes_follow_the_role_table() {
                 assert_eq!(status, 403, "{path} as {role}");
             }
         }
+        let wrong = ask(&As::default().with("authorization", "Bearer vxt_")).await;
+        assert!(matches!(wrong, 401 | 429), "{path} with a wrong token: {wrong}");
+        for (role, token) in &tokens {
+            let status = ask(token).await;
+            if *role >= action.role() && !action.is_for_people() {
+                assert!(!matches!(status, 401 | 403), "{path} with a token of {role}: {status}");
+            } else {
+                assert_eq!(status, 403, "{path} with a token of {role}");
+            }
+        }
     }
 }
 
 #[tokio::test]
 async fn server_functions_follow_the_role_table() {
     let server = TestServer::start().await;
+    let mut tokens = Vec::new();
+    for role in Role::ALL {
+        tokens.push(server.token(role).await);
+    }
     for (path, access) in SERVER_FUNCTIONS {
         let nobody = server.post(path, &As::nobody(), &json!({})).await;
         match access {
@@ -63,6 +82,10 @@ async fn server_functions_follow_the_role_table() {
             FunctionAccess::SignedIn | FunctionAccess::Action(_) => {
                 assert!(is_refused_as_signed_out(&nobody), "{path}: {nobody:?}");
             }
+        }
+        for token in &tokens {
+            let status = server.post(path, token, &json!({})).await.status;
+            assert_eq!(status, 403, "{path} with a token");
         }
         let FunctionAccess::Action(action) = access else { continue };
         for role in Role::ALL {

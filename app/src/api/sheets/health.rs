@@ -65,7 +65,7 @@ fn figures(health: &Health) -> Vec<Figure> {
     let counted = |count: fn(&Sample) -> u64| {
         let first = health.past.first().map_or(0, count);
         let before = if health.past.len() < voltaxe_orchestrator::health::MINUTES { 0 } else { first };
-        format!("{} in the last hour", count(now) - before)
+        format!("{} in the last hour", count(now).saturating_sub(before))
     };
     let database = &now.database;
     let mut figures = vec![

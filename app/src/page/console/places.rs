@@ -26,6 +26,7 @@ pub const PLACES: &[Place] = &[
     Place { path: "/audit", name: "Audit", group: Group::More, key: "a" },
     Place { path: "/health", name: "Health", group: Group::More, key: "h" },
     Place { path: "/operators", name: "Operators", group: Group::More, key: "o" },
+    Place { path: "/tokens", name: "API tokens", group: Group::More, key: "k" },
     Place { path: "/webhooks", name: "Webhooks", group: Group::More, key: "w" },
     Place { path: "/settings", name: "Settings", group: Group::More, key: "t" },
 ];

@@ -17,6 +17,7 @@ use crate::{
     live::{Change, Live, Mark},
     model::{
         Endpoint, Millis,
+        endpoint::Admission,
         endpoint_query::{Column, EndpointQuery, Group, Status},
         fleet::{Counts, FleetPage, FleetRow, LoadLine},
         time::SECOND,
@@ -231,17 +232,15 @@ impl List {
                 }
                 signal.set(endpoint);
             }
-            Some(None) => {
-                if query.with_untracked(|query| self.is_news(query, &endpoint)) {
-                    let is_first = self.counts.with_untracked(|counts| counts.all == 0);
-                    self.changed.update(|changed| _ = changed.insert(endpoint.id));
-                    if is_first {
-                        self.load();
-                    }
+            Some(None) if query.with_untracked(|query| self.is_news(query, &endpoint)) => {
+                let is_first = self.counts.with_untracked(|counts| counts.all == 0);
+                self.changed.update(|changed| _ = changed.insert(endpoint.id));
+                if is_first {
+                    self.load();
                 }
             }
-            // The page is gone.
-            None => {}
+            // On another page of the list, or this page is gone.
+            Some(None) | None => {}
         }
     }
 
@@ -251,7 +250,8 @@ impl List {
         let is_whole =
             self.next.with_untracked(Option::is_none) && self.previous.with_untracked(Option::is_none);
         let group = Group::of(endpoint);
-        let fits = query.text.to_lowercase().split_whitespace().all(|word| endpoint.matches(word))
+        let fits = endpoint.admission != Admission::Revoked
+            && query.text.to_lowercase().split_whitespace().all(|word| endpoint.matches(word))
             && (query.isolation.is_empty() || query.isolation.contains(&group))
             && (query.status.is_empty()
                 || query.status.contains(&if endpoint.live { Status::Connected } else { Status::Offline }))

@@ -55,9 +55,10 @@ pub fn order_fields() -> AnyView {
         words(
             "p",
             "muted",
-            "Processes, sockets and logins, collected from the moment the order arrives. The isolation does not wait for it: \
-             it starts with the next breath, and what it cuts stays in the kernel's tables for minutes. The bundle arrives over \
-             the connection to this server, which stays open. Goes with an isolation at once, not with one at a later time.",
+            "Processes, sockets and logins. It is ordered first, and the isolation follows at once without waiting for it: \
+             connections that are cut meanwhile mostly still stand in the kernel's tables. The bundle arrives over the \
+             connection to this server, which stays open. A host that is offline now is isolated first when it connects. \
+             There is no snapshot with a later start.",
         ),
     ]);
     let notify = Field {

@@ -7,6 +7,7 @@ pub(super) mod enqueue;
 pub(super) mod history;
 pub(super) mod idle;
 pub(super) mod lifecycle;
+pub(super) mod list;
 pub(super) mod polls;
 pub(super) mod snapshot;
 

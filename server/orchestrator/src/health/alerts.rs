@@ -26,14 +26,14 @@ pub fn alerts(now: &Sample, past: &[Sample]) -> Vec<Alert> {
     let ago = |minutes: usize| past.len().checked_sub(minutes).and_then(|place| past.get(place));
     // A server that is younger than that has counted from nothing.
     let before = |minutes: usize| ago(minutes).map(|sample| sample.counts).unwrap_or_default();
-    let expired = now.counts.expiries - before(60).expiries;
-    let offered_again = now.counts.redeliveries - before(5).redeliveries;
-    let drifted = now.counts.drifts - before(10).drifts;
-    let failed = now.counts.failed_upkeep - before(5).failed_upkeep;
+    let expired = now.counts.expiries.saturating_sub(before(60).expiries);
+    let offered_again = now.counts.redeliveries.saturating_sub(before(5).redeliveries);
+    let drifted = now.counts.drifts.saturating_sub(before(10).drifts);
+    let failed = now.counts.failed_upkeep.saturating_sub(before(5).failed_upkeep);
     let streams_before = ago(10).map_or(0, |sample| sample.streams);
     let slow = now.commit_p99_micros.unwrap_or_default();
-    let disk = now.disk_free_bytes.zip(now.disk_bytes).filter(|(_, all)| *all > 0);
-    let free_percent = disk.map(|(free, all)| free.saturating_mul(100) / all);
+    let disk = now.disk_free_bytes.zip(now.disk_bytes);
+    let free_percent = disk.and_then(|(free, all)| free.saturating_mul(100).checked_div(all));
     let mut alerts = vec![
         Alert {
             name: "Commands are picked up",
@@ -93,8 +93,7 @@ pub fn alerts(now: &Sample, past: &[Sample]) -> Vec<Alert> {
             what_to_do: "The database, most likely; nothing expires until it is back. The server's log says why.",
         },
     ];
-    if now.evidence_allowed_bytes > 0 {
-        let percent = now.evidence_bytes.saturating_mul(100) / now.evidence_allowed_bytes;
+    if let Some(percent) = now.evidence_bytes.saturating_mul(100).checked_div(now.evidence_allowed_bytes) {
         alerts.push(Alert {
             name: "Evidence has room",
             is_on: percent > 90,

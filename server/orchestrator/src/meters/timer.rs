@@ -53,7 +53,8 @@ impl Timer {
 impl Timed {
     /// In microseconds, of what was measured after `before`. `None`: nothing was.
     pub(crate) fn percentile_since(&self, before: &Self, percent: u64) -> Option<u64> {
-        let counts: [u64; BUCKETS] = std::array::from_fn(|bucket| self.0[bucket] - before.0[bucket]);
+        let counts: [u64; BUCKETS] =
+            std::array::from_fn(|bucket| self.0[bucket].saturating_sub(before.0[bucket]));
         let total: u64 = counts.iter().sum();
         let wanted = (total * percent).div_ceil(100).max(1);
         let mut seen = 0;

@@ -20,7 +20,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(2);
 const LARGEST: usize = 10_000;
 
 #[derive(Default)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     state: Mutex<State>,
 }
 
@@ -38,7 +38,7 @@ struct Failures {
 
 impl Throttle {
     /// `Err`: the seconds to wait.
-    pub(super) fn admit(&self, client: IpAddr, now: DateTime<Utc>) -> Result<(), u64> {
+    pub(crate) fn admit(&self, client: IpAddr, now: DateTime<Utc>) -> Result<(), u64> {
         let state = self.lock();
         let Some(failures) = state.clients.get(&client) else { return Ok(()) };
         let over = failures.count.saturating_sub(FREE);
@@ -61,7 +61,7 @@ impl Throttle {
         (Duration::from_millis(100) * over).min(LONGEST_DELAY)
     }
 
-    pub(super) fn failed(&self, client: IpAddr, username: &str, now: DateTime<Utc>) {
+    pub(crate) fn failed(&self, client: IpAddr, username: &str, now: DateTime<Utc>) {
         let mut state = self.lock();
         if state.clients.len() >= LARGEST {
             state.clients.retain(|_, failures| now - failures.last <= FORGET_AFTER);

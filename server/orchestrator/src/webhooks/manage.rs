@@ -17,7 +17,7 @@ use crate::{
 
 const LONGEST_NAME: usize = 100;
 const MOST_WEBHOOKS: i64 = 50;
-const DELIVERIES_AT_ONCE: i64 = 200;
+const DELIVERIES_AT_ONCE: i64 = 500;
 
 type May = Permit<may::ManageWebhooks>;
 

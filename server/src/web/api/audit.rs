@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
+use chrono::{DateTime, Utc};
 use futures::stream;
 use serde::Deserialize;
 use serde_json::Value;
@@ -47,7 +48,8 @@ pub async fn list(
 ) -> Result<Response, ApiError> {
     let Query(asked) = query?;
     let Asked { actor, action, host, reason, from, to, before, limit, format } = asked;
-    let filter = AuditFilter { actor, action, host, reason, from, to };
+    let filter =
+        AuditFilter { actor, action, host, reason, from: from.map(Into::into), to: to.map(Into::into) };
     if let Some(format) = format {
         let format = format
             .parse()
@@ -76,7 +78,7 @@ fn words(filter: &AuditFilter) -> Vec<(&'static str, String)> {
     let texts = [("actor", actor), ("action", action), ("host", host), ("reason", reason)];
     let times = [("from", from), ("to", to)];
     let text = |(name, text): (&'static str, &Option<String>)| text.clone().map(|text| (name, text));
-    let time = |(name, at): (&'static str, &Option<Moment>)| at.map(|at| (name, at.to_rfc3339()));
+    let time = |(name, at): (&'static str, &Option<DateTime<Utc>>)| at.map(|at| (name, at.to_rfc3339()));
     texts.into_iter().filter_map(text).chain(times.into_iter().filter_map(time)).collect()
 }
 

@@ -11,8 +11,9 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 use voltaxe_orchestrator::{
     Strike,
     authority::{Operator, may},
@@ -22,35 +23,54 @@ use voltaxe_orchestrator::{
 use voltaxe_protocol::{CommandId, CommandState, EndpointId};
 
 use super::{
-    Moment, accepted, idempotency_key,
+    Moment, accepted, cursor, idempotency_key,
     order::{Beside, Params, command_of},
-    schedules::schedule_json,
+    schedules::Schedule,
     with_next,
 };
 use crate::{
     clock,
     problem::ApiError,
-    web::{records::command_json, session::Acting, session::Permitted},
+    web::{
+        records::{Command, words},
+        session::{Acting, Permitted},
+    },
 };
 
-/// The body of `POST /api/isolate`, `/api/restore` and `/api/commands`.
-#[derive(Debug, Deserialize)]
+/// An order to one host: `hostname` or `endpoint_id`, not both.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Order)]
 #[serde(deny_unknown_fields)]
 pub struct Body {
     /// For `/api/commands` alone; the other two say it by their address.
+    #[schema(value_type = Option<words::Kind>)]
     command: Option<String>,
+    /// The name of an active endpoint.
+    #[schema(max_length = 253)]
     hostname: Option<String>,
+    #[schema(value_type = Option<String>, pattern = "^ep_[0-9a-f]{32}$")]
     endpoint_id: Option<EndpointId>,
+    /// Required by `/api/commands`.
+    #[schema(min_length = 3, max_length = 500)]
     reason: Option<String>,
-    /// Make the command then instead of now: the answer is a schedule.
+    /// Make the command then instead of now, within a year: the answer is a schedule.
     not_before: Option<Moment>,
+    /// When the command is given up if its host has not taken it: 10 s to 90 days from now.
     expires_at: Option<Moment>,
     /// For `/api/commands` alone: what the command's kind asks for.
+    #[schema(value_type = Option<Object>)]
     params: Option<Params>,
-    /// These go with an isolate only.
+    /// What an isolate leaves open.
+    #[schema(value_type = Option<Vec<Object>>, max_items = 32)]
     exceptions: Option<Value>,
+    /// Goes with an isolate only.
+    #[schema(value_type = Option<bool>)]
     allow_dns: Option<Value>,
+    /// Goes with an isolate only: a message to whoever is signed in on the host.
+    #[schema(value_type = Option<String>, max_length = 500)]
     notify_users: Option<Value>,
+    /// Goes with an isolate only: it ends by itself.
+    #[schema(value_type = Option<u32>, minimum = 60, maximum = 7_776_000)]
     auto_restore_after_seconds: Option<Value>,
 }
 
@@ -105,10 +125,8 @@ pub async fn create(
     }
     let within = Duration::from_secs(wait.min(LONGEST_WAIT_SECONDS));
     let record = strike.command_when_final(&acting.0.permit()?, command.command_id, within).await?;
-    let mut body = accepted_json(command);
-    body["status"] = json!(record.status);
-    body["command"] = command_json(&record);
-    Ok(accepted(&location(command), body))
+    let waited = Ordered { status: record.status, command: Some(record.into()), ..Ordered::from(command) };
+    Ok(accepted(&location(command), waited))
 }
 
 /// The query of the list of commands.
@@ -141,9 +159,10 @@ pub async fn list(
         let states = "must be pending, delivered, executed, failed, expired or cancelled";
         return Err(ApiError::invalid("state", states));
     }
+    let (from, to) = (from.map(Into::into), to.map(Into::into));
     let filter = CommandFilter { state, kind, operator, host, batch, from, to };
     let found = strike.find_commands(&permit, filter, before, limit).await?;
-    let body: Value = found.rows.iter().map(command_json).collect();
+    let body: Vec<Command> = found.rows.into_iter().map(Into::into).collect();
     Ok(with_next(Json(body), "/api/commands", &query, found.next))
 }
 
@@ -156,8 +175,8 @@ fn words(asked: &Asked) -> Vec<(&'static str, String)> {
         ("operator", operator.clone()),
         ("host", host.clone()),
         ("batch", batch.map(|batch| batch.to_string())),
-        ("from", from.map(|at| at.to_rfc3339())),
-        ("to", to.map(|at| at.to_rfc3339())),
+        ("from", from.map(cursor)),
+        ("to", to.map(cursor)),
         ("limit", limit.map(|limit| limit.to_string())),
     ];
     words.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
@@ -168,9 +187,9 @@ pub async fn get(
     State(strike): State<Strike>,
     Permitted(permit): Permitted<may::View>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Command>, ApiError> {
     let record = strike.command(&permit, parse_id(&id)?).await?;
-    Ok(Json(command_json(&record)))
+    Ok(Json(record.into()))
 }
 
 /// `POST /api/commands/{id}/cancel`: final at once, or `cancel_requested_at` is set and the host answers.
@@ -178,9 +197,9 @@ pub async fn cancel(
     State(strike): State<Strike>,
     Permitted(permit): Permitted<may::CancelCommand>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Command>, ApiError> {
     let record = strike.cancel(&permit, parse_id(&id)?, clock::now()).await?;
-    Ok(Json(command_json(&record)))
+    Ok(Json(record.into()))
 }
 
 fn without_command(body: Result<Json<Body>, JsonRejection>) -> Result<Body, ApiError> {
@@ -217,6 +236,7 @@ async fn order(
         ("notify_users", body.notify_users),
         ("auto_restore_after_seconds", body.auto_restore_after_seconds),
     ]);
+    let expires_at = expires_at.map(Into::into);
     let command = command_of(kind, body.params, beside)?;
     let reason = body.reason.unwrap_or_else(|| default_reason.to_owned());
     let idempotency_key = idempotency_key(headers)?;
@@ -240,7 +260,7 @@ async fn order(
         hostnames: hostname.into_iter().collect(),
         endpoint_ids: endpoint_id.into_iter().collect(),
         reason,
-        when: When::Once(at),
+        when: When::Once(at.into()),
         expires_at,
         idempotency_key,
     };
@@ -249,9 +269,9 @@ async fn order(
 
 fn answer(made: Made) -> Response {
     match made {
-        Made::Command(command) => accepted(&location(&command), accepted_json(&command)),
+        Made::Command(command) => accepted(&location(&command), Ordered::from(&command)),
         Made::Schedule(schedule) => {
-            accepted(&format!("/api/schedules/{}", schedule.id), schedule_json(&schedule))
+            accepted(&format!("/api/schedules/{}", schedule.id), Schedule::from(*schedule))
         }
     }
 }
@@ -260,13 +280,42 @@ fn location(command: &Accepted) -> String {
     format!("/api/commands/{}", command.command_id)
 }
 
-fn accepted_json(accepted: &Accepted) -> Value {
-    json!({
-        "command_id": accepted.command_id,
-        "status": accepted.status,
-        "method": accepted.method.as_str(),
-        "existing": accepted.existing,
-    })
+/// A command that is on disk.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ordered {
+    #[schema(value_type = i64)]
+    command_id: CommandId,
+    #[schema(value_type = words::State)]
+    status: CommandState,
+    /// The way on which it went out, or will.
+    #[schema(value_type = words::Channel)]
+    method: &'static str,
+    /// It was there already: a repeated request, or the host is isolated or isolating.
+    existing: bool,
+    /// When the answer waited for it: the command as it was then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Command>,
+}
+
+impl From<&Accepted> for Ordered {
+    fn from(accepted: &Accepted) -> Self {
+        Self {
+            command_id: accepted.command_id,
+            status: accepted.status,
+            method: accepted.method.as_str(),
+            existing: accepted.existing,
+            command: None,
+        }
+    }
+}
+
+/// What came of an order. A schedule when it had `not_before`.
+#[derive(ToSchema)]
+#[schema(as = OrderAnswer)]
+#[serde(untagged)]
+pub enum Answer {
+    Command(Ordered),
+    Schedule(Schedule),
 }
 
 fn parse_id(text: &str) -> Result<CommandId, ApiError> {

@@ -6,8 +6,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use voltaxe_app::model::endpoint_query::EndpointQuery;
 use voltaxe_orchestrator::{
     Strike,
@@ -15,20 +16,25 @@ use voltaxe_orchestrator::{
     model::EndpointNotes,
     strike::{Annotated, NotesChange},
 };
+use voltaxe_protocol::CommandId;
 
 use super::parse_id;
 use crate::{
     clock,
     problem::ApiError,
-    web::{records::endpoint_json, session::Permitted},
+    web::{records::Listed, session::Permitted},
 };
 
 const FORM_OF_IDS: &str = "an endpoint id is ep_ and 32 lower-case hexadecimal digits";
 
-#[derive(Debug, Deserialize)]
+/// What is to be kept; what is not named stays.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnnotateRequest {
+    /// Each 1 to 50 of a-z, 0-9 and . _ : = / -, beginning with a letter or digit.
+    #[schema(max_items = 20)]
     labels: Option<Vec<String>>,
+    #[schema(max_length = 4000)]
     note: Option<String>,
     /// The revision that was read: 409 when there is a newer one. Without it what is there is written over.
     revision: Option<i32>,
@@ -41,12 +47,12 @@ pub async fn annotate(
     Permitted(permit): Permitted<may::AnnotateEndpoint>,
     Path(id): Path<String>,
     body: Result<Json<AnnotateRequest>, JsonRejection>,
-) -> Result<Json<serde_json::Value>, ApiError> {
+) -> Result<Json<Notes>, ApiError> {
     let id = parse_id(&id, FORM_OF_IDS)?;
     let Json(AnnotateRequest { labels, note, revision }) = body?;
     let change = NotesChange { labels, note, revision };
     match strike.annotate(&permit, &id, change, clock::now()).await? {
-        Annotated::Saved(notes) => Ok(Json(notes_json(&notes))),
+        Annotated::Saved(notes) => Ok(Json(notes.into())),
         Annotated::ChangedMeanwhile(notes) => Err(ApiError::new(
             StatusCode::CONFLICT,
             "changed-meanwhile",
@@ -66,23 +72,33 @@ pub async fn notes(
     State(strike): State<Strike>,
     Permitted(permit): Permitted<may::View>,
     Path(id): Path<String>,
-) -> Result<Json<serde_json::Value>, ApiError> {
-    Ok(Json(notes_json(&strike.notes(&permit, &parse_id(&id, FORM_OF_IDS)?).await?)))
+) -> Result<Json<Notes>, ApiError> {
+    Ok(Json(strike.notes(&permit, &parse_id(&id, FORM_OF_IDS)?).await?.into()))
 }
 
-fn notes_json(notes: &EndpointNotes) -> serde_json::Value {
-    json!({
-        "labels": notes.labels,
-        "note": notes.note,
-        "revision": notes.revision,
-        "changed_at": notes.changed_at,
-        "changed_by": notes.changed_by,
-    })
+/// The labels of an endpoint and the note about it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EndpointNotes)]
+pub struct Notes {
+    labels: Vec<String>,
+    note: String,
+    revision: i32,
+    changed_at: Option<DateTime<Utc>>,
+    changed_by: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+impl From<EndpointNotes> for Notes {
+    fn from(notes: EndpointNotes) -> Self {
+        let EndpointNotes { labels, note, revision, changed_at, changed_by } = notes;
+        Self { labels, note, revision, changed_at, changed_by }
+    }
+}
+
+/// Why.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TicketRequest {
+    #[schema(min_length = 3, max_length = 500)]
     reason: String,
 }
 
@@ -92,7 +108,7 @@ pub async fn list(
     State(strike): State<Strike>,
     Permitted(permit): Permitted<may::View>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<EndpointPage>, ApiError> {
     let text = query.unwrap_or_default();
     let (limit, rest): (Vec<&str>, Vec<&str>) = text.split('&').partition(|pair| pair.starts_with("limit="));
     let limit = match limit.as_slice() {
@@ -106,8 +122,19 @@ pub async fn list(
     };
     let query = understood(&rest.join("&"))?;
     let page = strike.list_endpoints(&permit, &query.list(limit), clock::now()).await?;
-    let endpoints: Vec<Value> = page.rows.iter().map(|(view, labels)| endpoint_json(view, labels)).collect();
-    Ok(Json(json!({ "endpoints": endpoints, "next": page.next, "previous": page.previous })))
+    Ok(Json(EndpointPage {
+        endpoints: page.rows.into_iter().map(|(view, labels)| Listed::new(view, labels)).collect(),
+        next: page.next,
+        previous: page.previous,
+    }))
+}
+
+/// A page of the list of endpoints, and the cursors of the pages beside it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EndpointPage {
+    endpoints: Vec<Listed>,
+    next: Option<String>,
+    previous: Option<String>,
 }
 
 /// A list's query, whole: what is not understood is named.
@@ -129,11 +156,23 @@ pub async fn release_ticket(
     let id = parse_id(&id, FORM_OF_IDS)?;
     let Json(TicketRequest { reason }) = body?;
     let issued = strike.release_ticket(&permit, &id, &reason, clock::now()).await?;
-    let body = json!({
-        "ticket": issued.ticket.reveal(),
-        "generation": issued.generation,
-        "hostname": issued.hostname,
-        "command_line": issued.command_line(),
-    });
+    let body = ReleaseTicket {
+        ticket: issued.ticket.reveal().to_string(),
+        generation: issued.generation,
+        command_line: issued.command_line(),
+        hostname: issued.hostname,
+    };
     Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response())
+}
+
+/// Ends one isolation of one host.
+#[derive(Serialize, ToSchema)]
+pub struct ReleaseTicket {
+    ticket: String,
+    /// The isolate that it ends.
+    #[schema(value_type = i64)]
+    generation: CommandId,
+    hostname: String,
+    /// For root on that host.
+    command_line: String,
 }

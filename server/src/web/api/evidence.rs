@@ -13,17 +13,26 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
+use chrono::{DateTime, Utc};
 use futures::stream;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use voltaxe_orchestrator::{
     Strike, StrikeError,
     authority::may,
-    evidence::{EvidenceFile, EvidenceFilter, EvidenceRecord, Visit},
+    evidence::{
+        Discarded, EvidenceFile, EvidenceFiles, EvidenceFilter, EvidenceRecord, EvidenceStatus, Visit,
+    },
 };
-use voltaxe_protocol::{CommandId, EndpointId};
+use voltaxe_protocol::{CollectionError, CommandId, EndpointId, ManifestEntry};
 
-use crate::{clock, problem::ApiError, state::AppState, web::session::Permitted};
+use super::{ROWS, last_of_full, listed};
+use crate::{
+    clock,
+    problem::ApiError,
+    state::AppState,
+    web::{records::words, session::Permitted},
+};
 
 /// The query of the list of bundles.
 #[derive(Debug, Deserialize)]
@@ -45,9 +54,11 @@ pub struct Files {
 }
 
 /// Why a bundle is not to be kept.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = DiscardEvidence)]
 #[serde(deny_unknown_fields)]
 pub struct Discard {
+    #[schema(min_length = 3, max_length = 500)]
     reason: String,
 }
 
@@ -73,11 +84,17 @@ pub async fn list(
     State(strike): State<Strike>,
     Permitted(permit): Permitted<may::ViewEvidence>,
     query: Result<Query<Bundles>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(Bundles { endpoint, command, before, limit }) = query?;
+    let limit = limit.unwrap_or(ROWS);
+    // One command has one bundle at most: with `command` there is no next page.
+    let of = endpoint.as_ref().map(|id| format!("&endpoint={id}")).unwrap_or_default();
     let filter = EvidenceFilter { endpoint, command };
-    let bundles = strike.evidence_list(&permit, &filter, before, limit.unwrap_or(100)).await?;
-    Ok(Json(bundles.iter().map(bundle_json).collect()))
+    let bundles = strike.evidence_list(&permit, &filter, before, limit).await?;
+    let next = last_of_full(&bundles, limit)
+        .filter(|_| command.is_none())
+        .map(|last| format!("/api/evidence?before={}&limit={limit}{of}", last.command_id));
+    Ok(listed(bundles.into_iter().map(Bundle::from).collect::<Vec<_>>(), next))
 }
 
 /// `GET /api/evidence/{id}`
@@ -85,8 +102,8 @@ pub async fn get(
     State(strike): State<Strike>,
     Permitted(permit): Permitted<may::ViewEvidence>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(bundle_json(&strike.evidence(&permit, parse_id(&id)?).await?)))
+) -> Result<Json<Bundle>, ApiError> {
+    Ok(Json(strike.evidence(&permit, parse_id(&id)?).await?.into()))
 }
 
 /// `GET /api/evidence/{id}/files?from=&limit=`: what the manifest lists.
@@ -96,22 +113,11 @@ pub async fn files(
     from: From,
     Path(id): Path<String>,
     query: Result<Query<Files>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Contents>, ApiError> {
     let Query(Files { from: first, limit }) = query?;
     let listed =
         strike.evidence_files(&permit, parse_id(&id)?, first, limit.unwrap_or(100), from.visit()).await?;
-    Ok(Json(json!({
-        "command_id": listed.command_id,
-        "endpoint_id": listed.endpoint_id,
-        "hostname": listed.hostname,
-        "agent_version": listed.agent_version,
-        "started_at": listed.started_at,
-        "finished_at": listed.finished_at,
-        "partial": listed.partial,
-        "errors": listed.errors,
-        "total": listed.total,
-        "files": listed.files.iter().map(file_json).collect::<Value>(),
-    })))
+    Ok(Json(listed.into()))
 }
 
 /// `GET /api/evidence/{id}/files/{index}`: the beginning of a file as text, at most 1 MiB.
@@ -120,15 +126,16 @@ pub async fn text(
     Permitted(permit): Permitted<may::ViewEvidence>,
     from: From,
     Path((id, index)): Path<(String, String)>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<FileText>, ApiError> {
     let index =
         index.parse().map_err(|_| ApiError::invalid("index", "must be the file's number in the list"))?;
     let read = strike.evidence_text(&permit, parse_id(&id)?, index, from.visit()).await?;
-    let mut value = file_json(&read.file);
-    value["text"] = json!(read.text);
-    value["is_cut"] = json!(read.is_cut);
-    value["is_binary"] = json!(read.is_binary);
-    Ok(Json(value))
+    Ok(Json(FileText {
+        file: read.file.into(),
+        text: read.text,
+        is_cut: read.is_cut,
+        is_binary: read.is_binary,
+    }))
 }
 
 /// `GET /api/evidence/{id}/custody`: checked by `voltaxe-server admin verify-evidence`.
@@ -190,9 +197,9 @@ pub async fn discard(
     from: From,
     Path(id): Path<String>,
     body: Result<Json<Discard>, JsonRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Bundle>, ApiError> {
     let (id, Json(Discard { reason })) = (parse_id(&id)?, body?);
-    Ok(Json(bundle_json(&strike.discard_evidence(&permit, id, &reason, from.visit()).await?)))
+    Ok(Json(strike.discard_evidence(&permit, id, &reason, from.visit()).await?.into()))
 }
 
 /// A browser saves it and shows nothing. `name` is made of plain ASCII.
@@ -231,31 +238,126 @@ fn parse_id(text: &str) -> Result<CommandId, ApiError> {
     super::parse_id(text, "a bundle's id is that of the command that collected it, a whole number")
 }
 
-fn bundle_json(record: &EvidenceRecord) -> Value {
-    json!({
-        "command_id": record.command_id,
-        "endpoint_id": record.endpoint_id,
-        "hostname": record.hostname,
-        "requested_by": record.requested_by,
-        "requested_at": record.requested_at,
-        "reason": record.reason,
-        "profile": record.profile,
-        "state": record.state,
-        "sha256": record.sha256,
-        "size_bytes": record.size_bytes,
-        "received_bytes": record.received_bytes,
-        "files": record.files,
-        "errors": record.errors,
-        "partial": record.partial,
-        "announced_at": record.announced_at,
-        "stored_at": record.stored_at,
-        "problems": record.problems,
-        "discarded": record.discarded,
-    })
+/// What one collection brought, under its command's id.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EvidenceBundle)]
+pub struct Bundle {
+    #[schema(value_type = i64)]
+    command_id: CommandId,
+    #[schema(value_type = String)]
+    endpoint_id: EndpointId,
+    hostname: String,
+    requested_by: String,
+    requested_at: DateTime<Utc>,
+    reason: String,
+    #[schema(example = "quick")]
+    profile: String,
+    #[schema(value_type = words::EvidenceState)]
+    state: EvidenceStatus,
+    /// Of the bundle, hexadecimal.
+    sha256: String,
+    size_bytes: u64,
+    received_bytes: u64,
+    files: Option<u32>,
+    errors: Option<u32>,
+    /// Why the collection ended early.
+    partial: Option<String>,
+    announced_at: DateTime<Utc>,
+    stored_at: Option<DateTime<Utc>>,
+    /// What the server found wrong with it; `null` until it has looked, empty when everything holds.
+    problems: Option<Vec<String>>,
+    /// When its bytes were deleted, by whom and why.
+    #[schema(value_type = Option<words::Discarded>)]
+    discarded: Option<Discarded>,
 }
 
-fn file_json(file: &EvidenceFile) -> Value {
-    let mut value = json!(file.entry);
-    value["index"] = json!(file.index);
-    value
+impl std::convert::From<EvidenceRecord> for Bundle {
+    fn from(record: EvidenceRecord) -> Self {
+        Self {
+            command_id: record.command_id,
+            endpoint_id: record.endpoint_id,
+            hostname: record.hostname,
+            requested_by: record.requested_by,
+            requested_at: record.requested_at,
+            reason: record.reason,
+            profile: record.profile,
+            state: record.state,
+            sha256: record.sha256,
+            size_bytes: record.size_bytes,
+            received_bytes: record.received_bytes,
+            files: record.files,
+            errors: record.errors,
+            partial: record.partial,
+            announced_at: record.announced_at,
+            stored_at: record.stored_at,
+            problems: record.problems,
+            discarded: record.discarded,
+        }
+    }
+}
+
+/// What the manifest of a bundle says, and a page of its files.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EvidenceContents)]
+pub struct Contents {
+    #[schema(value_type = i64)]
+    command_id: CommandId,
+    #[schema(value_type = String)]
+    endpoint_id: EndpointId,
+    hostname: String,
+    agent_version: String,
+    started_at: DateTime<Utc>,
+    finished_at: DateTime<Utc>,
+    partial: Option<String>,
+    /// What could not be collected: the first 500.
+    #[schema(value_type = Vec<Object>)]
+    errors: Vec<CollectionError>,
+    total: u32,
+    files: Vec<File>,
+}
+
+impl std::convert::From<EvidenceFiles> for Contents {
+    fn from(listed: EvidenceFiles) -> Self {
+        Self {
+            command_id: listed.command_id,
+            endpoint_id: listed.endpoint_id,
+            hostname: listed.hostname,
+            agent_version: listed.agent_version,
+            started_at: listed.started_at,
+            finished_at: listed.finished_at,
+            partial: listed.partial,
+            errors: listed.errors,
+            total: listed.total,
+            files: listed.files.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// A file of a bundle: its line in the manifest, and its number.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EvidenceFile)]
+pub struct File {
+    #[serde(flatten)]
+    #[schema(value_type = words::ManifestEntry)]
+    entry: ManifestEntry,
+    index: u32,
+}
+
+impl std::convert::From<EvidenceFile> for File {
+    fn from(file: EvidenceFile) -> Self {
+        Self { entry: file.entry, index: file.index }
+    }
+}
+
+/// The beginning of a file, at most 1 MiB.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EvidenceText)]
+pub struct FileText {
+    #[serde(flatten)]
+    file: File,
+    text: String,
+    /// There is more of it.
+    is_cut: bool,
+    /// It holds a NUL or what is no UTF-8.
+    is_binary: bool,
 }

@@ -6,9 +6,10 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 use voltaxe_orchestrator::{
     authority::{OperatorId, Role, may},
@@ -19,27 +20,42 @@ use crate::{
     clock,
     problem::ApiError,
     state::AppState,
-    web::session::{Permitted, SignedIn},
+    web::{
+        records::words,
+        session::{Permitted, SignedIn},
+    },
 };
 
-#[derive(Debug, Deserialize)]
+/// An operator to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewOperator)]
 #[serde(deny_unknown_fields)]
 pub struct New {
+    #[schema(min_length = 2, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9._@-]+$")]
     username: String,
+    #[schema(value_type = words::Role)]
     role: Role,
+    /// Not the user name, and at least five different characters.
+    #[schema(value_type = String, min_length = 12, max_length = 256)]
     password: SecretString,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is to be different: at least one of them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ChangeOperator)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
+    #[schema(value_type = Option<words::Role>)]
     role: Option<Role>,
     disabled: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A new password for somebody else.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewPassword)]
 #[serde(deny_unknown_fields)]
 pub struct Password {
+    #[schema(value_type = String, min_length = 12, max_length = 256)]
     password: SecretString,
 }
 
@@ -49,9 +65,9 @@ type Manages = Permitted<may::ManageOperators>;
 pub async fn list(
     State(state): State<AppState>,
     Permitted(permit): Manages,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Vec<Operator>>, ApiError> {
     let operators = state.operators.list(&permit, clock::now()).await?;
-    Ok(Json(operators.iter().map(operator_json).collect()))
+    Ok(Json(operators.into_iter().map(Into::into).collect()))
 }
 
 /// `POST /api/operators {"username", "role", "password"}`: 201 and the id.
@@ -62,7 +78,7 @@ pub async fn create(
 ) -> Result<Response, ApiError> {
     let Json(New { username, role, password }) = body?;
     let OperatorId(id) = state.operators.create(&permit, &username, role, password, clock::now()).await?;
-    let mut response = super::accepted(&format!("/api/operators/{id}"), json!({ "id": id }));
+    let mut response = super::accepted(&format!("/api/operators/{id}"), MadeOperator { id });
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
@@ -105,10 +121,10 @@ pub async fn sessions(
     Permitted(permit): Manages,
     own: Option<Extension<SignedIn>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Vec<Session>>, ApiError> {
     let own = own.as_ref().map(|own| &own.session);
     let sessions = state.operators.sessions_of(&permit, operator_id(&id)?, own, clock::now()).await?;
-    Ok(Json(sessions.iter().map(session_json).collect()))
+    Ok(Json(sessions.into_iter().map(Into::into).collect()))
 }
 
 /// `DELETE /api/operators/{id}/sessions`: all but the one that asks.
@@ -117,10 +133,10 @@ pub async fn revoke_all(
     Permitted(permit): Manages,
     own: Option<Extension<SignedIn>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<EndedSessions>, ApiError> {
     let own = own.as_ref().map(|own| &own.session);
     let ended = state.operators.revoke_sessions(&permit, operator_id(&id)?, None, own, clock::now()).await?;
-    Ok(Json(json!({ "ended": ended })))
+    Ok(Json(EndedSessions { ended }))
 }
 
 /// `DELETE /api/operators/{id}/sessions/{session}`
@@ -140,25 +156,56 @@ fn operator_id(text: &str) -> Result<OperatorId, ApiError> {
     super::parse_id(text, "an operator's id is a UUID").map(OperatorId)
 }
 
-fn operator_json(operator: &OperatorSummary) -> Value {
-    json!({
-        "id": operator.id,
-        "username": operator.username,
-        "role": operator.role,
-        "created_at": operator.created_at,
-        "disabled_at": operator.disabled_at,
-        "last_seen_at": operator.last_seen_at,
-        "sessions": operator.sessions,
-    })
+/// Who may use the console.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Operator {
+    id: Uuid,
+    username: String,
+    #[schema(value_type = words::Role)]
+    role: String,
+    created_at: DateTime<Utc>,
+    /// Since then nobody can sign in by this name.
+    disabled_at: Option<DateTime<Utc>>,
+    /// To the minute.
+    last_seen_at: Option<DateTime<Utc>>,
+    /// How many hold.
+    sessions: i64,
 }
 
-fn session_json(session: &OwnSession) -> Value {
-    json!({
-        "id": session.id,
-        "created_at": session.created_at,
-        "last_seen_at": session.last_seen_at,
-        "expires_at": session.expires_at,
-        "client": session.client,
-        "is_own": session.is_own,
-    })
+impl From<OperatorSummary> for Operator {
+    fn from(summary: OperatorSummary) -> Self {
+        let OperatorSummary { id, username, role, created_at, disabled_at, last_seen_at, sessions } = summary;
+        Self { id, username, role, created_at, disabled_at, last_seen_at, sessions }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MadeOperator {
+    id: Uuid,
+}
+
+/// A session that holds.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperatorSession)]
+pub struct Session {
+    id: Uuid,
+    created_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    /// The address it was opened from, when that is known.
+    client: Option<String>,
+    /// It is the one that asks.
+    is_own: bool,
+}
+
+impl From<OwnSession> for Session {
+    fn from(session: OwnSession) -> Self {
+        let OwnSession { id, created_at, last_seen_at, expires_at, client, is_own } = session;
+        Self { id, created_at, last_seen_at, expires_at, client, is_own }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EndedSessions {
+    ended: i64,
 }

@@ -282,17 +282,47 @@ fn narrow(sql: &mut QueryBuilder<Postgres>, search: &EndpointSearch, now: DateTi
         let numbers: Vec<i16> = isolation.iter().map(|one| *one as i16).collect();
         sql.push(" AND e.isolation_group = ANY(").push_bind(numbers).push(")");
     }
-    if !connection.is_empty() {
-        let numbers: Vec<i16> = connection.iter().map(|one| *one as i16).collect();
-        sql.push(" AND ");
-        push_connection(sql, now);
-        sql.push(" = ANY(").push_bind(numbers).push(")");
-    }
-    if !seen.is_empty() {
-        let numbers: Vec<i16> = seen.iter().map(|one| *one as i16).collect();
-        sql.push(" AND ");
-        push_seen(sql, now);
-        sql.push(" = ANY(").push_bind(numbers).push(")");
+    // As ranges and not as the numbers that they are counted by: the planner knows how many rows are in a range.
+    any_of(sql, connection, |sql, one| {
+        let limit = now - CONNECTED_FOR;
+        match one {
+            ConnectionIs::Connected => {
+                sql.push("e.status = 'active' AND e.last_seen_at >= ").push_bind(limit)
+            }
+            ConnectionIs::Offline => sql
+                .push("e.status = 'active' AND (e.last_seen_at IS NULL OR e.last_seen_at < ")
+                .push_bind(limit)
+                .push(")"),
+            ConnectionIs::AwaitingApproval => sql.push("e.status = 'awaiting_approval'"),
+        };
+    });
+    any_of(sql, seen, |sql, one| {
+        let number = one as usize;
+        match SEEN_ENDS.get(number) {
+            Some(end) => sql.push("e.last_seen_at >= ").push_bind(now - *end),
+            None => sql
+                .push("(e.last_seen_at IS NULL OR e.last_seen_at < ")
+                .push_bind(now - SEEN_ENDS[3])
+                .push(")"),
+        };
+        if let Some(begin) = number.checked_sub(1).filter(|_| number < SEEN_ENDS.len()) {
+            sql.push(" AND e.last_seen_at < ").push_bind(now - SEEN_ENDS[begin]);
+        }
+    });
+}
+
+const SEEN_ENDS: [TimeDelta; 4] =
+    [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::days(1), TimeDelta::days(7)];
+
+fn any_of<T: Copy>(
+    sql: &mut QueryBuilder<Postgres>,
+    wanted: &[T],
+    push: impl Fn(&mut QueryBuilder<Postgres>, T),
+) {
+    for (place, one) in wanted.iter().enumerate() {
+        sql.push(if place == 0 { " AND ((" } else { " OR (" });
+        push(sql, *one);
+        sql.push(if place + 1 == wanted.len() { "))" } else { ")" });
     }
 }
 
@@ -304,8 +334,7 @@ fn push_connection(sql: &mut QueryBuilder<Postgres>, now: DateTime<Utc>) {
 
 fn push_seen(sql: &mut QueryBuilder<Postgres>, now: DateTime<Utc>) {
     sql.push("(CASE");
-    let ends = [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::days(1), TimeDelta::days(7)];
-    for (number, end) in ends.into_iter().enumerate() {
+    for (number, end) in SEEN_ENDS.into_iter().enumerate() {
         sql.push(" WHEN e.last_seen_at >= ").push_bind(now - end).push(format!(" THEN {number}"));
     }
     sql.push(" ELSE 4 END)::smallint");
