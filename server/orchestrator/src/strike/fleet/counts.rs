@@ -46,7 +46,9 @@ pub struct Counted {
     labels: Kept<Vec<(String, i64)>>,
 }
 
-struct Kept<T>(Mutex<HashMap<EndpointSearch, (DateTime<Utc>, Arc<T>)>>);
+struct Kept<T>(Mutex<HashMap<EndpointSearch, At<T>>>);
+
+type At<T> = (DateTime<Utc>, Arc<T>);
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
