@@ -232,17 +232,15 @@ impl List {
                 }
                 signal.set(endpoint);
             }
-            Some(None) => {
-                if query.with_untracked(|query| self.is_news(query, &endpoint)) {
-                    let is_first = self.counts.with_untracked(|counts| counts.all == 0);
-                    self.changed.update(|changed| _ = changed.insert(endpoint.id));
-                    if is_first {
-                        self.load();
-                    }
+            Some(None) if query.with_untracked(|query| self.is_news(query, &endpoint)) => {
+                let is_first = self.counts.with_untracked(|counts| counts.all == 0);
+                self.changed.update(|changed| _ = changed.insert(endpoint.id));
+                if is_first {
+                    self.load();
                 }
             }
-            // The page is gone.
-            None => {}
+            // No news, or the page is gone.
+            Some(None) | None => {}
         }
     }
 
