@@ -151,7 +151,9 @@ mod tests {
             restore: allowed,
             check: allowed,
             cancel: allowed,
+            annotate: allowed,
             enrol: allowed,
+            approve: allowed,
         }
     }
 
