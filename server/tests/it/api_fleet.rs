@@ -26,7 +26,7 @@ fn names(answer: &Answer) -> Vec<&str> {
     rows.iter().map(|row| row["hostname"].as_str().unwrap()).collect()
 }
 
-async fn list<'a>(server: &TestServer, who: &As, query: &str) -> Answer {
+async fn list(server: &TestServer, who: &As, query: &str) -> Answer {
     server.get(&format!("/api/endpoints?{query}"), who).await
 }
 
