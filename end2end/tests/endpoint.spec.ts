@@ -179,7 +179,7 @@ test("an order for an offline host says until when it waits, is taken back at th
   lab.stopAgent("web-01");
   await expect(ui.connection).toHaveText("Offline");
   await ui.orderButton("Isolate").click();
-  await expect(ui.dialog).toContainText(/web-01 is offline\. .* expires in 7 days, at \d+ \w+ \d{4}, [\d:]+ UTC/);
+  await expect(ui.dialog).toContainText(/web-01 is offline\. .* expires in 7 days, at\s+\d{4}-\d\d-\d\d [\d:]+ UTC/);
   await expect(ui.dialog).toContainText("it cannot be asked what will drop");
   await page.keyboard.press("Escape");
   await ui.isolate("while it is away");

@@ -2,6 +2,11 @@
 
 import { expect, expectAccessible, test } from "../support/fixtures.ts";
 import { Console } from "../support/console.ts";
+import { settle } from "../support/settle.ts";
+
+test.beforeEach(async ({ page, lab }) => {
+  await settle(page, lab, "web-01");
+});
 
 test("a command is listed without its secret, and revoked", async ({ page, lab }) => {
   await page.goto("/enrol");

@@ -20,7 +20,7 @@ test("a process with markup for a command line is listed as text", async ({ page
   });
   const line = `${MARKUP}${BIDI}${"W".repeat(3_000)}`;
   const quoted = `'${line.replaceAll("'", `'\\''`)}'`;
-  const started = lab.onHost("web-01", `setsid sh -c 'exec -a "$0" sleep 300' ${quoted} </dev/null >/dev/null 2>&1 & echo $!`);
+  const started = lab.onHost("web-01", `setsid bash -c 'exec -a "$0" sleep 300' ${quoted} </dev/null >/dev/null 2>&1 & echo $!`);
   expect(started.status, started.stderr).toBe(0);
 
   await new Console(page).open("web-01");

@@ -6,7 +6,7 @@ mod key_sheet;
 mod palette;
 mod shortcuts;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use leptos::{prelude::*, reactive::computed::ScopedFuture};
 use wasm_bindgen::JsCast;
@@ -35,15 +35,25 @@ thread_local! {
 /// For as long as the tab is there.
 #[component]
 pub fn Keyboard() -> impl IntoView {
-    let is_loaded = RwSignal::new(false);
+    let (is_drawn, is_loaded) = (RwSignal::new(false), RwSignal::new(false));
     effect(move || {
+        if !is_drawn.get() {
+            return;
+        }
         let code = ScopedFuture::new_untracked(code());
         spawn(async move {
             LOADED.set(Some(code.await));
             is_loaded.try_set(true);
         });
     });
-    maybe(move || if is_loaded.get() { LOADED.take() } else { None })
+    maybe(move || {
+        // Effects run while the page's code still loads: without this the keys could be there when the page is taken over, which
+        // must find what the server drew.
+        if cfg!(not(feature = "ssr")) && !is_drawn.get_untracked() {
+            set_timeout(move || _ = is_drawn.try_set(true), Duration::ZERO);
+        }
+        if is_loaded.get() { LOADED.take() } else { None }
+    })
 }
 
 #[lazy]
