@@ -76,7 +76,7 @@ test("commands are filtered in the address, and new ones come only where they fi
   await check(page, lab.url, first);
   await page.goto("/commands");
   await page.getByLabel("Command", { exact: true }).selectOption("Check");
-  await page.getByLabel("Host").fill("WEB-01");
+  await page.getByLabel("Host", { exact: true }).fill("WEB-01");
   await page.getByRole("button", { name: "Show" }).click();
   await expect(page).toHaveURL(/kind=agent_check/);
   const rows = table(page, "Commands").getByRole("row");
@@ -87,7 +87,7 @@ test("commands are filtered in the address, and new ones come only where they fi
   await check(page, lab.url, second);
   await expect(rows.nth(1)).toContainText(second);
   await page.getByLabel("State").selectOption("Failed");
-  await page.getByLabel("Host").fill("no-such-host");
+  await page.getByLabel("Host", { exact: true }).fill("no-such-host");
   await page.getByRole("button", { name: "Show" }).click();
   await expect(page.getByText("No command fits.")).toBeVisible();
   await check(page, lab.url, fresh("fits nowhere"));
