@@ -23,7 +23,7 @@ pub(crate) const PORT: u16 = 8080;
 /// Long enough for any answer on this machine, short enough to wait for its absence.
 pub(crate) const NO_ANSWER_AFTER: Duration = Duration::from_millis(400);
 /// For conditions that are to come true.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Removes its namespaces when dropped.
 pub(crate) struct World {
