@@ -210,7 +210,7 @@ test("a session that ends in mid-dialog loses nothing, and the order is one comm
   await expect(ui.dialog).toContainText("You are signed out. Sign in again, then retry.");
   const [tab] = await Promise.all([
     context.waitForEvent("page"),
-    ui.dialog.getByRole("link", { name: "Sign in in another tab" }).click(),
+    ui.dialog.getByRole("link", { name: "Sign in in another tab" }).first().click(),
   ]);
   await new Console(tab).fillSignIn();
   await expect(tab.getByRole("heading", { name: "Endpoints" })).toBeVisible();
