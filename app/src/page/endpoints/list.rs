@@ -169,7 +169,8 @@ impl List {
         let filters = Memo::new(move |_| self.query.with(EndpointQuery::filters));
         let mut is_first = true;
         effect(move || {
-            what.track();
+            // Read and not only tracked: a memo that nobody has read follows nothing.
+            what.with(|_| ());
             if !std::mem::take(&mut is_first) {
                 self.load();
             }
