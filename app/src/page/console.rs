@@ -88,8 +88,8 @@ pub fn Console(children: Children) -> impl IntoView {
 fn keep_zone() {
     let (location, zone) = (use_location(), Clock::expect().zone());
     effect(move || {
-        location.pathname.track();
-        location.search.track();
+        location.pathname.with(|_| ());
+        location.search.with(|_| ());
         zone.track();
         set_timeout(move || keep_in_address(zone.try_get_untracked().flatten()), Duration::from_millis(50));
     });
