@@ -66,8 +66,9 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// Draws a page. One type for all of them, as the router is generic over it. The code of a page comes when it is asked for
-/// (`cargo leptos build --split`).
+/// Draws a page. One type for all of them, as the router is generic over it. The list of endpoints comes with the first load, the
+/// code of every other page when it is asked for (`cargo leptos build --split`). With the list split off as well, what it loads is
+/// a third larger (398 kB of brotli against 286 kB): little is left that two pages do not share.
 #[derive(Clone, Copy)]
 struct Page(fn() -> Pin<Box<dyn Future<Output = AnyView>>>);
 
@@ -79,7 +80,7 @@ impl ChooseView for Page {
     async fn preload(&self) {}
 }
 
-const ENDPOINTS: Page = Page(|| Box::pin(endpoints()));
+const ENDPOINTS: Page = Page(|| Box::pin(async { view! { <Console><Endpoints/></Console> }.into_any() }));
 const LOGIN: Page = Page(|| Box::pin(login()));
 const SETUP: Page = Page(|| Box::pin(setup()));
 const ENDPOINT: Page = Page(|| Box::pin(endpoint()));
@@ -100,11 +101,6 @@ const OPERATOR: Page = Page(|| Box::pin(operator()));
 const SETTINGS: Page = Page(|| Box::pin(settings()));
 const HEALTH: Page = Page(|| Box::pin(health()));
 const COMMAND: Page = Page(|| Box::pin(command()));
-
-#[lazy]
-fn endpoints() -> AnyView {
-    view! { <Console><Endpoints/></Console> }.into_any()
-}
 
 #[lazy]
 fn login() -> AnyView {

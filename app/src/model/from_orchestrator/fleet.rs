@@ -115,8 +115,10 @@ impl From<&CountedFleet> for Counts {
     }
 }
 
+/// Systems and versions are the hosts' words: one that would turn the page's writing round is shown in its place, and finds
+/// nothing when it is chosen.
 fn value_of(value: &str, count: i64) -> FilterValue {
-    FilterValue { value: value.to_owned(), count }
+    FilterValue { value: of_host(value), count }
 }
 
 impl From<ResolvedHosts> for Resolved {
