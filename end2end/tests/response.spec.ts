@@ -77,7 +77,7 @@ test("evidence is collected, arrives, and is read", async ({ page }) => {
   test.setTimeout(180_000);
   const ui = new Console(page);
   await ui.open("web-01");
-  await page.getByRole("link", { name: "Evidence" }).click();
+  await page.getByRole("navigation", { name: "More about this host" }).getByRole("link", { name: "Evidence" }).click();
   await expect(page.getByRole("heading", { name: "Evidence from web-01" })).toBeVisible();
   await page.getByText("Collect evidence").click();
   await page.getByLabel("Reason").fill("what runs here");
