@@ -47,6 +47,7 @@ const test = base.extend<{ receiver: Receiver }>({
 
 test("a webhook is made, tested, fails, is retried, paused and deleted", async ({ page, receiver }) => {
   const ui = new Console(page);
+  await ui.signIn();
   await page.goto("/webhooks");
   await expect(page.getByText("There is no webhook yet.")).toBeVisible();
   await page.getByRole("button", { name: "New webhook" }).click();
