@@ -95,6 +95,7 @@ test.describe("refused", () => {
 
   test("an address that only the server reaches is refused at its field", async ({ page }) => {
     const ui = new Console(page);
+    await ui.signIn();
     await page.goto("/webhooks");
     await page.getByRole("button", { name: "New webhook" }).click();
     await ui.dialog.getByLabel("Name").fill("metadata");
