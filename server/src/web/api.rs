@@ -73,23 +73,23 @@ fn with_next(
     query: &[(&str, String)],
     next: Option<i64>,
 ) -> Response {
-    let mut response = response.into_response();
-    if let Some(next) = next {
+    let next = next.map(|next| {
         let query = query.iter().map(|(name, value)| (*name, value.as_str()));
-        let start = format!("<{path}?");
+        let start = format!("{path}?");
         let length = start.len();
         let mut address = url::form_urlencoded::Serializer::for_suffix(start, length);
-        let address = address.extend_pairs(query).append_pair("before", &next.to_string()).finish();
-        if let Ok(link) = HeaderValue::from_str(&format!("{address}>; rel=\"next\"")) {
-            response.headers_mut().insert(header::LINK, link);
-        }
-    }
-    response
+        address.extend_pairs(query).append_pair("before", &next.to_string()).finish()
+    });
+    linked(response, next)
 }
 
 /// A page of a list; `next` is the address of the page after it (RFC 8288), when there may be one.
 fn listed(rows: impl Serialize, next: Option<String>) -> Response {
-    let mut response = Json(rows).into_response();
+    linked(Json(rows), next)
+}
+
+fn linked(response: impl IntoResponse, next: Option<String>) -> Response {
+    let mut response = response.into_response();
     if let Some(Ok(link)) = next.map(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\""))) {
         response.headers_mut().insert(header::LINK, link);
     }
