@@ -9,7 +9,7 @@ use crate::{
         all,
         dom::spawn,
         field::{Control, Field, choice},
-        form, maybe, sheet, tag_with, view, words,
+        form, maybe, sheet, tag, tag_with, view, words,
     },
 };
 
@@ -110,6 +110,57 @@ pub fn reason(id: &'static str) -> Field {
         class: "",
         control: Control::Input(&[("type", "text"), ("maxlength", "500"), ("autocomplete", "off")]),
     }
+}
+
+/// Of a dialog that begins with it.
+pub fn long_reason(id: &'static str) -> Field {
+    Field {
+        control: Control::Area(&[("rows", "3"), ("maxlength", "500"), ("required", ""), ("autofocus", "")]),
+        ..reason(id)
+    }
+}
+
+pub fn release_after(id: &'static str) -> Field {
+    Field {
+        id,
+        name: "auto_restore_after_seconds",
+        label: "Release automatically after",
+        about: "Counts from when it takes effect",
+        class: "field--grow dialog__release",
+        control: Control::Select(&[
+            ("", "Never"),
+            ("3600", "1 h"),
+            ("14400", "4 h"),
+            ("28800", "8 h"),
+            ("86400", "24 h"),
+        ]),
+    }
+}
+
+pub fn later(id: &'static str) -> Field {
+    Field {
+        id,
+        name: "not_before",
+        label: "Not before (UTC)",
+        about: "Empty: at once. Does not go with an automatic release",
+        class: "field--grow",
+        control: Control::Input(&[("type", "datetime-local"), ("step", "1")]),
+    }
+}
+
+/// What an isolation leaves open, and what is said to whoever is logged in.
+pub fn isolation_terms(exceptions_id: &'static str, notify_id: &'static str) -> AnyView {
+    let notify = Field {
+        id: notify_id,
+        name: "notify_users",
+        label: "Message to users who are logged in",
+        about: "Shown on their terminals; empty: nothing is said",
+        class: "",
+        control: Control::Input(&[("type", "text"), ("maxlength", "500"), ("autocomplete", "off")]),
+    };
+    let summary = words("summary", "", "Exceptions and a message to users");
+    let terms = all([summary, exceptions(exceptions_id, false), notify.draw()]);
+    tag("details", "fold dialog__terms", terms)
 }
 
 /// What stays open although a host is isolated.

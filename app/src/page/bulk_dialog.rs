@@ -16,7 +16,7 @@ use crate::{
         dom::{effect, element, go, input_value, spawn},
         field::{Control, Field, fields},
         form::{self, Fields},
-        list, maybe, part, tag, text, view, words,
+        list, maybe, part, text, view, words,
     },
 };
 
@@ -266,32 +266,6 @@ fn Exclusions(excluded: RwSignal<Vec<Excluded>>) -> impl IntoView {
 }
 
 fn order_fields() -> AnyView {
-    let reason = Field {
-        control: Control::Area(&[("rows", "3"), ("maxlength", "500"), ("required", ""), ("autofocus", "")]),
-        ..asking::reason("bulk-reason")
-    };
-    let later = Field {
-        id: "bulk-later",
-        name: "not_before",
-        label: "Not before (UTC)",
-        about: "Empty: at once. Does not go with an automatic release",
-        class: "field--grow",
-        control: Control::Input(&[("type", "datetime-local"), ("step", "1")]),
-    };
-    let release = Field {
-        id: "bulk-release",
-        name: "auto_restore_after_seconds",
-        label: "Release automatically after",
-        about: "Counts from when it takes effect",
-        class: "field--grow dialog__release",
-        control: Control::Select(&[
-            ("", "Never"),
-            ("3600", "1 h"),
-            ("14400", "4 h"),
-            ("28800", "8 h"),
-            ("86400", "24 h"),
-        ]),
-    };
     let profile = Field {
         id: "bulk-profile",
         name: "profile",
@@ -300,23 +274,13 @@ fn order_fields() -> AnyView {
         class: "dialog__profile",
         control: Control::Select(&[("quick", "Quick"), ("standard", "Standard"), ("full", "Full")]),
     };
-    let notify = Field {
-        id: "bulk-notify",
-        name: "notify_users",
-        label: "Message to users who are logged in",
-        about: "Shown on their terminals; empty: nothing is said",
-        class: "",
-        control: Control::Input(&[("type", "text"), ("maxlength", "500"), ("autocomplete", "off")]),
-    };
-    let terms = all([
-        words("summary", "", "Exceptions and a message to users"),
-        asking::exceptions("bulk-exceptions", false),
-        notify.draw(),
-    ]);
     all([
-        reason.draw(),
-        fields("form form--row dialog__options", &[release, later]),
+        asking::long_reason("bulk-reason").draw(),
+        fields(
+            "form form--row dialog__options",
+            &[asking::release_after("bulk-release"), asking::later("bulk-later")],
+        ),
         profile.draw(),
-        tag("details", "fold dialog__terms", terms),
+        asking::isolation_terms("bulk-exceptions", "bulk-notify"),
     ])
 }

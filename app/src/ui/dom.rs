@@ -5,7 +5,7 @@ use std::{cell::RefCell, pin::Pin, rc::Rc, time::Duration};
 use js_sys::Reflect;
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{HtmlElement, HtmlInputElement};
+use web_sys::{HtmlDialogElement, HtmlElement, HtmlInputElement};
 
 /// Runs in the browser once the component is there, and again when what it read changes. As [`Effect`], which is
 /// generic over its closure.
@@ -104,6 +104,24 @@ fn ticking(interval: Duration, run: Box<dyn Run>) {
             }
             listener.remove();
         });
+    });
+}
+
+/// Keeps a dialog open for as long as it is wanted; `prepare` runs each time before it opens.
+pub fn dialog_while(
+    id: &'static str,
+    mut is_wanted: impl FnMut() -> bool + 'static,
+    mut prepare: impl FnMut() + 'static,
+) {
+    effect(move || {
+        let is_wanted = is_wanted();
+        let Some(dialog) = element::<HtmlDialogElement>(id) else { return };
+        if is_wanted && !dialog.open() {
+            prepare();
+            let _ = dialog.show_modal();
+        } else if !is_wanted && dialog.open() {
+            dialog.close();
+        }
     });
 }
 

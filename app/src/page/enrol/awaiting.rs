@@ -1,5 +1,4 @@
 use leptos::{ev::SubmitEvent, prelude::*};
-use web_sys::HtmlDialogElement;
 
 use crate::{
     api,
@@ -9,7 +8,7 @@ use crate::{
     page::{asking::reason, problem, session},
     ui::{
         Ago, Item, Moment, all,
-        dom::{effect, element, spawn},
+        dom::{dialog_while, spawn},
         form::{self, Fields},
         list, maybe, said, view, words,
     },
@@ -95,18 +94,12 @@ fn keys(host: &Awaiting) -> AnyView {
 #[component]
 fn ApproveDialog(shown: RwSignal<Enrolment>, asked: RwSignal<Option<Awaiting>>) -> impl IntoView {
     let (error, busy) = (RwSignal::new(None::<ApiError>), RwSignal::new(false));
-    effect(move || {
-        let is_wanted = asked.read().is_some();
-        let Some(dialog) = element::<HtmlDialogElement>("approve") else { return };
-        if is_wanted && !dialog.open() {
-            form::reset("approve-form", FIELDS);
-            error.set(None);
-            busy.set(false);
-            let _ = dialog.show_modal();
-        } else if !is_wanted && dialog.open() {
-            dialog.close();
-        }
-    });
+    let prepare = move || {
+        form::reset("approve-form", FIELDS);
+        error.set(None);
+        busy.set(false);
+    };
+    dialog_while("approve", move || asked.read().is_some(), prepare);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let Some(host) = asked.get_untracked().filter(|_| !busy.get_untracked()) else { return };

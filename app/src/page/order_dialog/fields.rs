@@ -46,10 +46,6 @@ pub fn order_fields() -> AnyView {
         class: "field--grow dialog__ticket",
         control: Control::Input(&[("type", "text"), ("maxlength", "40"), ("autocomplete", "off")]),
     };
-    let reason = Field {
-        control: Control::Area(&[("rows", "3"), ("maxlength", "500"), ("required", ""), ("autofocus", "")]),
-        ..asking::reason("order-reason")
-    };
     let snapshot = all([
         choice("snapshot", "Collect a snapshot first", true),
         words(
@@ -61,52 +57,19 @@ pub fn order_fields() -> AnyView {
              There is no snapshot with a later start.",
         ),
     ]);
-    let notify = Field {
-        id: "order-notify",
-        name: "notify_users",
-        label: "Message to users who are logged in",
-        about: "Shown on their terminals; empty: nothing is said",
-        class: "",
-        control: Control::Input(&[("type", "text"), ("maxlength", "500"), ("autocomplete", "off")]),
-    };
-    let terms = all([
-        words("summary", "", "Exceptions and a message to users"),
-        asking::exceptions("order-exceptions", false),
-        notify.draw(),
-    ]);
     all([
         fields("form form--row dialog__why", &[template, ticket]),
-        reason.draw(),
+        asking::long_reason("order-reason").draw(),
         tag("div", "dialog__snapshot", snapshot),
         fields("form form--row dialog__options", &times()),
-        tag("details", "fold dialog__terms", terms),
+        asking::isolation_terms("order-exceptions", "order-notify"),
     ])
 }
 
 fn times() -> [Field; 3] {
     [
-        Field {
-            id: "order-release",
-            name: "auto_restore_after_seconds",
-            label: "Release automatically after",
-            about: "Counts from when it takes effect",
-            class: "field--grow dialog__release",
-            control: Control::Select(&[
-                ("", "Never"),
-                ("3600", "1 h"),
-                ("14400", "4 h"),
-                ("28800", "8 h"),
-                ("86400", "24 h"),
-            ]),
-        },
-        Field {
-            id: "order-later",
-            name: "not_before",
-            label: "Not before (UTC)",
-            about: "Empty: at once. Does not go with an automatic release",
-            class: "field--grow",
-            control: Control::Input(&[("type", "datetime-local"), ("step", "1")]),
-        },
+        asking::release_after("order-release"),
+        asking::later("order-later"),
         Field {
             id: "order-undo",
             name: "undo",

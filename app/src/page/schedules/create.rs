@@ -1,7 +1,6 @@
 mod next;
 
 use leptos::{ev::SubmitEvent, prelude::*};
-use web_sys::HtmlDialogElement;
 
 use crate::{
     api,
@@ -10,7 +9,7 @@ use crate::{
     page::{asking, order_dialog::new_key, problem},
     ui::{
         all,
-        dom::{effect, element, spawn},
+        dom::{dialog_while, spawn},
         field::{Control, Field, fields},
         form::{self, Fields},
         view,
@@ -32,19 +31,13 @@ const FIELDS: &Fields = &[
 pub fn CreateDialog(open: RwSignal<bool>, on_made: Callback<()>) -> impl IntoView {
     let key = RwSignal::new(String::new());
     let (error, busy) = (RwSignal::new(None::<ApiError>), RwSignal::new(false));
-    effect(move || {
-        let is_wanted = open.get();
-        let Some(dialog) = element::<HtmlDialogElement>("new") else { return };
-        if is_wanted && !dialog.open() {
-            form::reset("new-form", FIELDS);
-            key.set(new_key());
-            error.set(None);
-            busy.set(false);
-            let _ = dialog.show_modal();
-        } else if !is_wanted && dialog.open() {
-            dialog.close();
-        }
-    });
+    let prepare = move || {
+        form::reset("new-form", FIELDS);
+        key.set(new_key());
+        error.set(None);
+        busy.set(false);
+    };
+    dialog_while("new", move || open.get(), prepare);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         if busy.get_untracked() {

@@ -1,10 +1,9 @@
 use leptos::prelude::*;
-use web_sys::HtmlDialogElement;
 
 use super::super::{Desk, Overlay, places::PLACES};
 use crate::ui::{
     all,
-    dom::{effect, element, storage},
+    dom::{dialog_while, storage},
     view,
 };
 
@@ -26,15 +25,7 @@ const KEYS: [(&str, &str); 9] = [
 #[component]
 pub fn KeySheet(off: RwSignal<bool>) -> impl IntoView {
     let overlay = expect_context::<Desk>().overlay;
-    effect(move || {
-        let is_wanted = overlay.get() == Some(Overlay::Keys);
-        let Some(dialog) = element::<HtmlDialogElement>("keys") else { return };
-        if is_wanted && !dialog.open() {
-            let _ = dialog.show_modal();
-        } else if !is_wanted && dialog.open() {
-            dialog.close();
-        }
-    });
+    dialog_while("keys", move || overlay.get() == Some(Overlay::Keys), || {});
     let switch = move |event| {
         let is_off = !event_target_checked(&event);
         if let Some(storage) = storage() {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use leptos::{ev::KeyboardEvent, prelude::*};
-use web_sys::{Element, HtmlDialogElement};
+use web_sys::Element;
 
 use super::{
     super::{Desk, Overlay},
@@ -12,7 +12,7 @@ use crate::{
     page::session,
     ui::{
         all,
-        dom::{Gathered, effect, element, go, spawn},
+        dom::{Gathered, dialog_while, effect, element, go, spawn},
         form, part, text, theme, view, zone,
     },
 };
@@ -49,18 +49,12 @@ pub fn Palette() -> impl IntoView {
         chosen.set(0);
         look.call();
     };
-    effect(move || {
-        let is_wanted = overlay.get() == Some(Overlay::Palette);
-        let Some(dialog) = element::<HtmlDialogElement>("palette") else { return };
-        if is_wanted && !dialog.open() {
-            form::set_value(FIELD, "");
-            found.set(Vec::new());
-            write(String::new());
-            let _ = dialog.show_modal();
-        } else if !is_wanted && dialog.open() {
-            dialog.close();
-        }
-    });
+    let prepare = move || {
+        form::set_value(FIELD, "");
+        found.set(Vec::new());
+        write(String::new());
+    };
+    dialog_while("palette", move || overlay.get() == Some(Overlay::Palette), prepare);
     let act = move |entry: Entry| {
         if let Does::Write(words) = entry.does {
             form::set_value(FIELD, words);
