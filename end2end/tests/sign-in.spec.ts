@@ -59,6 +59,8 @@ test("a viewer sees the hosts and cannot isolate", async ({ page, lab, expectedE
   expectedErrors.push(/401.*\/events/);
   ensureViewer(lab);
   await settle(page, lab, "web-01");
+  // What the page asks for just then would be refused.
+  await page.goto("about:blank");
   await page.context().clearCookies();
   const ui = new Console(page);
   await ui.signIn(VIEWER);
