@@ -1,7 +1,7 @@
 //! Elements whose tag and attributes are values: what differs in nothing else is written once.
 
 use leptos::{
-    html::custom,
+    html::element,
     prelude::*,
     tachys::html::attribute::{
         any_attribute::{AnyAttribute, IntoAnyAttribute},
@@ -14,7 +14,7 @@ pub type Attributes<'a> = &'a [(&'static str, &'a str)];
 
 /// For every tag but those without an end, as `input` is.
 pub fn tag_with(name: &'static str, attributes: Attributes<'_>, content: AnyView) -> AnyView {
-    custom(name).add_any_attr(attributes_of(attributes)).child(content).into_any()
+    element(name).add_any_attr(attributes_of(attributes)).child(content).into_any()
 }
 
 pub fn tag(name: &'static str, class: &'static str, content: AnyView) -> AnyView {
