@@ -6,6 +6,7 @@ mod audit;
 mod batch;
 mod batches;
 mod bulk_dialog;
+mod code;
 mod command;
 mod command_table;
 mod commands;
@@ -29,26 +30,12 @@ mod start;
 mod tokens;
 mod webhooks;
 
-pub use audit::{Audit, AuditRow};
-pub use batch::BatchPage;
-pub use batches::Batches;
-pub use command::CommandPage;
-pub use commands::Commands;
-pub use console::{Console, Desk, Keyboard};
-pub use endpoint::EndpointPage;
+pub use code::{Access, Orders, Sheets, access, endpoint, keyboard, orders, sheets};
+pub use console::{Console, Desk};
 pub use endpoints::Endpoints;
-pub use enrol::Enrol;
-pub use evidence::{Evidence, EvidenceList};
-pub use health::Health;
 pub use login::Login;
 pub use not_found::NotFound;
-pub use operators::{OperatorPage, Operators};
-pub use processes::Processes;
-pub use schedules::Schedules;
-pub use settings::Settings;
 pub use setup::Setup;
-pub use tokens::Tokens;
-pub use webhooks::Webhooks;
 
 use leptos::prelude::*;
 

@@ -61,7 +61,7 @@ attributes! {
     autocapitalize "autocapitalize" autocomplete "autocomplete" autofocus "autofocus" checked "checked" colspan "colspan"
     cols "cols" datetime "datetime" dir "dir" disabled "disabled" download "download" enctype "enctype" r#for "for"
     hidden "hidden" href "href" id "id" inputmode "inputmode" label "label" lang "lang" max "max" maxlength "maxlength"
-    method "method" min "min" minlength "minlength" multiple "multiple" name "name" novalidate "novalidate" open "open"
+    method "method" min "min" minlength "minlength" multiple "multiple" name "name" nonce "nonce" novalidate "novalidate" open "open"
     pattern "pattern" placeholder "placeholder" readonly "readonly" rel "rel" required "required" role "role" rows "rows"
     rowspan "rowspan" scope "scope" selected "selected" spellcheck "spellcheck" step "step" tabindex "tabindex"
     target "target" title "title" r#type "type" value "value"

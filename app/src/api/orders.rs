@@ -6,18 +6,17 @@ use crate::{
     model::{Accepted, Command, Order, order::Sent},
 };
 
-/// Orders something of one endpoint or, as a batch, of many; later when the form says so. `form`: the fields of the order's
-/// dialog as a browser encodes them. `idempotency_key`: a UUID made when the dialog opened, so that a second click is the same
+/// Orders something of one endpoint; later when the form says so. `form`: the fields of the order's dialog as a browser encodes
+/// them. `idempotency_key`: a UUID made when the dialog opened, so that a second click is the same
 /// command.
 #[server(name = SendOrder, prefix = "/rpc", endpoint = "order", protocol = Rpc)]
 pub async fn order(
     order: Order,
-    endpoint_ids: Vec<String>,
+    endpoint_id: String,
     form: String,
-    as_batch: bool,
     idempotency_key: String,
 ) -> Result<Sent, ApiError> {
-    super::caller::answer(ssr::order(order, endpoint_ids, &form, as_batch, &idempotency_key).await)
+    super::caller::answer(ssr::order(order, &endpoint_id, &form, &idempotency_key).await)
 }
 
 /// Takes a command back: for certain when no host can have it, else by asking the host.
@@ -59,8 +58,8 @@ pub(super) use ssr::isolate;
 
 #[cfg(feature = "ssr")]
 mod ssr {
-    use voltaxe_orchestrator::strike::{BatchRequest, Request, ScheduleRequest, Target, When};
-    use voltaxe_protocol::{Command, NetworkIsolate};
+    use voltaxe_orchestrator::strike::{Request, ScheduleRequest, Target, When};
+    use voltaxe_protocol::{Command, EndpointId, NetworkIsolate};
 
     use super::{
         super::{
@@ -76,14 +75,13 @@ mod ssr {
 
     pub async fn order(
         order: Order,
-        endpoint_ids: Vec<String>,
+        endpoint_id: &str,
         form: &str,
-        as_batch: bool,
         idempotency_key: &str,
     ) -> Result<Sent, ApiError> {
         let caller = Caller::expect()?;
         let (operator, form) = (caller.operator()?, Form::of(form));
-        let mut endpoint_ids = parse::endpoint_ids(endpoint_ids)?;
+        let endpoint_id: EndpointId = endpoint_id.parse().map_err(|_| ApiError::NotFound)?;
         let command = match order {
             Order::Isolate => Command::NetworkIsolate(isolate(&form, caller.now)?),
             Order::Restore | Order::Check => order.into(),
@@ -100,7 +98,7 @@ mod ssr {
             let request = ScheduleRequest {
                 command,
                 hostnames: Vec::new(),
-                endpoint_ids,
+                endpoint_ids: vec![endpoint_id],
                 reason,
                 when: When::Once(at),
                 expires_at: None,
@@ -110,19 +108,7 @@ mod ssr {
             let made = named(&[made]).await?.remove(0);
             return Ok(Sent::Schedule(format!("{}, {}", made.title(), made.next_words(None))));
         }
-        if as_batch {
-            let request = BatchRequest {
-                command,
-                hostnames: Vec::new(),
-                endpoint_ids,
-                reason,
-                expires_at: None,
-                idempotency_key: key,
-            };
-            let batch = caller.strike.create_batch(operator, request, caller.now).await?;
-            return Ok(Sent::Batch(batch.id.to_string()));
-        }
-        let target = Target::Endpoint(endpoint_ids.pop().ok_or(ApiError::NotFound)?);
+        let target = Target::Endpoint(endpoint_id);
         let request = Request { target, reason, expires_at: None, idempotency_key: key };
         let strike = &caller.strike;
         if let (Command::NetworkIsolate(isolate), true) = (&command, form.is_on("snapshot")) {

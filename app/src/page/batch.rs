@@ -16,7 +16,7 @@ use super::{
     bulk_dialog::BulkDialog,
     command_table::{self, CommandTable},
     order_dialog::OrderDialog,
-    start::{self, Start, Started, start},
+    start::{Started, start},
 };
 use crate::{
     api,
@@ -33,13 +33,12 @@ use crate::{
 #[component]
 pub fn BatchPage() -> impl IntoView {
     let params = use_params_map();
-    start(move || start::Page::Batch(params.read().get("id").unwrap_or_default()), draw)
+    start(move || params.read().get("id").unwrap_or_default(), api::batch, draw)
 }
 
-fn draw(started: Started, mark: Mark) -> AnyView {
+fn draw(started: Started<Page>, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Batch(page)) => view! { <Loaded page mark/> },
-        Ok(_) => ().into_any(),
+        Ok(page) => view! { <Loaded page mark/> },
         Err(ApiError::NotFound) => view! {
             <Title text="No such batch"/>
             <h1>"There is no such batch"</h1>
@@ -95,7 +94,7 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
         <Grid batch_id=batch.id.clone() queued=batch.queued mark bulk/>
         <CommandTable commands/>
         <More name="Load more commands" next=more load/>
-        <OrderDialog draft offline=Signal::stored(0) on_sent=Callback::new(on_sent)/>
+        <OrderDialog draft offline=Signal::stored(false) on_sent=Callback::new(on_sent)/>
         <BulkDialog draft=bulk/>
     }
 }

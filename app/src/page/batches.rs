@@ -6,7 +6,7 @@ use leptos_meta::Title;
 use super::{
     Problem,
     ask::{Load, More},
-    start::{Page, Start, Started, start},
+    start::{Started, start},
 };
 use crate::{
     api,
@@ -23,14 +23,13 @@ pub fn Batches() -> impl IntoView {
             <h1>"Batches"</h1>
             <p class="muted">"One order to many hosts. Select hosts on the page Endpoints to make one."</p>
         </div>
-        {start(|| Page::Batches, draw)}
+        {start(String::new, |_| api::batches(None), draw)}
     }
 }
 
-fn draw(started: Started, _mark: Mark) -> AnyView {
+fn draw(started: Started<Listed<Batch>>, _mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Batches(batches)) => view! { <Loaded batches/> },
-        Ok(_) => ().into_any(),
+        Ok(batches) => view! { <Loaded batches/> },
         Err(error) => view! { <Problem error/> },
     }
 }

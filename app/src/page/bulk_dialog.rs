@@ -3,7 +3,7 @@
 use leptos::{ev::SubmitEvent, prelude::*};
 use web_sys::HtmlDialogElement;
 
-use super::{asking, order_dialog::new_key, problem};
+use super::{asking, code::Extra, order_dialog::new_key, problem};
 use crate::{
     api,
     error::ApiError,
@@ -61,6 +61,10 @@ impl BulkDraft {
 /// Open while there is a draft. Goes to the batch that it made.
 #[component]
 pub fn BulkDialog(draft: RwSignal<Option<BulkDraft>>) -> impl IntoView {
+    Extra::BulkDialog(draft).draw()
+}
+
+pub fn bulk_dialog(draft: RwSignal<Option<BulkDraft>>) -> AnyView {
     let error = RwSignal::new(None::<ApiError>);
     let busy = RwSignal::new(false);
     let resolved = RwSignal::new(None::<Resolved>);

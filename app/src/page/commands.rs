@@ -9,7 +9,7 @@ use super::{
     ask::{Load, More},
     command_table::{CommandTable, follow_matching},
     records::record_form::{Done, record_form},
-    start::{Page, Start, Started, start},
+    start::{Started, start},
 };
 use crate::{
     api,
@@ -35,14 +35,13 @@ pub fn Commands() -> impl IntoView {
         <div class="head">
             <h1>"Commands"</h1>
         </div>
-        {start(move || Page::Commands(asked.get()), draw)}
+        {start(move || asked.get(), api::command_page, draw)}
     }
 }
 
-fn draw(started: Started, mark: Mark) -> AnyView {
+fn draw(started: Started<CommandPage>, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Commands(page)) => view! { <Loaded page mark/> },
-        Ok(_) => ().into_any(),
+        Ok(page) => view! { <Loaded page mark/> },
         Err(error) => view! { <Problem error/> },
     }
 }

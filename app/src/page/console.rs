@@ -13,8 +13,8 @@ use leptos_router::{hooks::use_location, location::Url};
 
 pub use self::{
     announce::Announcer,
-    keyboard::Keyboard,
-    outgoing::{Outgoing, UNDO_SECONDS, undo_seconds},
+    keyboard::keys_and_palette,
+    outgoing::{Outgoing, UNDO_SECONDS, outgoing_bar, undo_seconds},
 };
 use self::{
     outgoing::OutgoingBar,

@@ -17,13 +17,15 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
+pub use self::charts::charts;
 use self::{
-    channels::ChannelsPanel, charts::Charts, facts::Facts, isolation_panel::IsolationPanel,
-    notes::NotesPanel, resources::Resources, timeline::Timeline,
+    channels::ChannelsPanel, facts::Facts, isolation_panel::IsolationPanel, notes::NotesPanel,
+    resources::Resources, timeline::Timeline,
 };
 use super::{
     Problem,
-    start::{self, Start, Started, start},
+    code::Extra,
+    start::{Started, start},
 };
 use crate::{
     api,
@@ -43,13 +45,12 @@ use crate::{
 #[component]
 pub fn EndpointPage() -> impl IntoView {
     let params = use_params_map();
-    start(move || start::Page::Endpoint(params.read().get("id").unwrap_or_default()), draw)
+    start(move || params.read().get("id").unwrap_or_default(), api::endpoint, draw)
 }
 
-fn draw(started: Started, mark: Mark) -> AnyView {
+fn draw(started: Started<Page>, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Endpoint(page)) => view! { <Loaded page mark/> },
-        Ok(_) => ().into_any(),
+        Ok(page) => view! { <Loaded page mark/> },
         Err(ApiError::NotFound) => view! { <Unknown/> },
         Err(error) => view! {
             <Title text="Endpoint"/>
@@ -125,7 +126,7 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
                 <Facts endpoint/>
                 <Resources endpoint/>
                 <NotesPanel notes endpoint_id=id.clone()/>
-                <Charts endpoint_id=id/>
+                {Extra::Charts(id).draw()}
             </div>
         </div>
     }

@@ -16,22 +16,19 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_location;
 
 use self::{
-    columns::ColumnChooser,
-    filters::Filters,
-    list::{Entry, List},
-    row::Row,
-    selection::SelectionBar,
-    strip::Strip,
+    columns::ColumnChooser, filters::Filters, list::Entry, row::Row, selection::SelectionBar, strip::Strip,
     views::SavedViews,
 };
+pub use self::{list::List, views::saved_views};
 use super::{
     Problem,
     bulk_dialog::BulkDialog,
-    enrol::EnrolPanel,
+    code::{Access, access},
     problem,
-    start::{Page, Start, Started, start},
+    start::{Started, start},
 };
 use crate::{
+    api,
     clock::mounted,
     live::Mark,
     model::{
@@ -41,7 +38,7 @@ use crate::{
     ui::{
         Icon, Item, Shape, all,
         dom::{Gathered, effect},
-        list as items, maybe, part, text, view,
+        later, list as items, maybe, part, text, view,
     },
 };
 
@@ -55,14 +52,13 @@ pub fn Endpoints() -> impl IntoView {
         <div class="head">
             <h1>"Endpoints"</h1>
         </div>
-        {start(move || Page::Endpoints(query.clone()), draw)}
+        {start(move || query.clone(), api::endpoints, draw)}
     }
 }
 
-fn draw(started: Started, mark: Mark) -> AnyView {
+fn draw(started: Started<FleetPage>, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Endpoints(page)) => view! { <Loaded page mark/> },
-        Ok(_) => ().into_any(),
+        Ok(page) => view! { <Loaded page mark/> },
         Err(error) => view! { <Problem error/> },
     }
 }
@@ -76,7 +72,7 @@ fn Loaded(page: FleetPage, mark: Mark) -> impl IntoView {
     view! {
         {problem(list.failed)}
         {maybe(move || (!is_empty.get()).then(|| view! { <Fleet list/> }))}
-        {started_empty.then(|| view! { <EnrolPanel first=true/> })}
+        {started_empty.then(|| later(|| true, || access(Access::FirstEnrolment)))}
     }
 }
 

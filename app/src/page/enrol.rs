@@ -10,7 +10,7 @@ use leptos_meta::Title;
 use self::{awaiting::AwaitingList, tokens::Tokens, wait::Wait};
 use super::{
     Problem, problem, session,
-    start::{Page, Start, Started, start},
+    start::{Started, start},
 };
 use crate::{
     api,
@@ -36,14 +36,13 @@ pub fn Enrol() -> impl IntoView {
             <h1>"Enrol hosts"</h1>
         </div>
         <EnrolPanel first=false/>
-        {start(|| Page::Enrolment, draw)}
+        {start(String::new, |_| api::enrolment(), draw)}
     }
 }
 
-fn draw(started: Started, _mark: Mark) -> AnyView {
+fn draw(started: Started<Enrolment>, _mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Enrolment(enrolment)) => view! { <Loaded enrolment/> },
-        Ok(_) => ().into_any(),
+        Ok(enrolment) => view! { <Loaded enrolment/> },
         Err(error) => view! { <Problem error/> },
     }
 }
@@ -59,8 +58,13 @@ fn Loaded(enrolment: Enrolment) -> impl IntoView {
     }
 }
 
+/// Before there is any endpoint.
+pub fn first_enrolment() -> AnyView {
+    view! { <EnrolPanel first=true/> }
+}
+
 #[component]
-pub fn EnrolPanel(
+fn EnrolPanel(
     /// There is no endpoint yet.
     first: bool,
 ) -> impl IntoView {

@@ -11,7 +11,7 @@ use super::{
     asking::{asking_form, reason},
     session,
     sheet_head::sheet_head,
-    start::{self, Start, Started, start},
+    start::{Started, start_sheet},
 };
 use crate::{
     api,
@@ -31,8 +31,8 @@ use crate::{
 #[component]
 pub fn EvidenceList() -> impl IntoView {
     let params = use_params_map();
-    start(
-        move || start::Page::Sheet(SheetOf::EvidenceList(params.read().get("id").unwrap_or_default())),
+    start_sheet(
+        move || SheetOf::EvidenceList(params.read().get("id").unwrap_or_default()),
         |started, mark| draw(started, mark, true),
     )
 }
@@ -40,20 +40,19 @@ pub fn EvidenceList() -> impl IntoView {
 #[component]
 pub fn Evidence() -> impl IntoView {
     let (params, location) = (use_params_map(), use_location());
-    start(
+    start_sheet(
         move || {
             let id = params.read().get("id").unwrap_or_default();
             let search = location.search.get();
-            start::Page::Sheet(SheetOf::Evidence(id, search.trim_start_matches('?').to_owned()))
+            SheetOf::Evidence(id, search.trim_start_matches('?').to_owned())
         },
         |started, mark| draw(started, mark, false),
     )
 }
 
-fn draw(started: Started, mark: Mark, is_list: bool) -> AnyView {
+fn draw(started: Started<Sheet>, mark: Mark, is_list: bool) -> AnyView {
     match started {
-        Ok(Start::Sheet(sheet)) => view! { <Loaded sheet mark is_list/> },
-        Ok(_) => ().into_any(),
+        Ok(sheet) => view! { <Loaded sheet mark is_list/> },
         Err(error) => view! {
             <Title text="Evidence"/>
             <h1>"Evidence"</h1>

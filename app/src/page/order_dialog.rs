@@ -1,4 +1,4 @@
-//! The one dialog for orders to hosts: of the page of an endpoint, of the selection in the list, and of a batch's undo.
+//! The dialog for orders to one host, and for a batch's undo.
 
 mod draft;
 mod fields;
@@ -16,19 +16,16 @@ pub use self::draft::{Draft, Target, new_key};
 use self::fields::{FIELDS, order_fields};
 use super::{
     asking::Asking,
+    code::Extra,
     console::{Outgoing, UNDO_SECONDS, undo_seconds},
     problem,
 };
 use crate::{
     clock::Clock,
     error::ApiError,
-    model::{
-        Millis, Order,
-        order::{self, Sent},
-        time,
-    },
+    model::{Millis, Order, order::Sent, time},
     ui::{
-        Icon, Moment, Shape, all,
+        Icon, Moment, Shape,
         dom::{effect, element, keep, spawn},
         form, maybe, part, text, view,
     },
@@ -45,11 +42,17 @@ const LOOK_AFTER: Duration = Duration::from_millis(500);
 #[component]
 pub fn OrderDialog(
     draft: RwSignal<Option<Draft>>,
-    /// How many of the hosts are offline.
-    #[prop(into)]
-    offline: Signal<usize>,
+    #[prop(into)] offline: Signal<bool>,
     on_sent: Callback<(Order, Sent)>,
 ) -> impl IntoView {
+    Extra::OrderDialog { draft, offline, on_sent }.draw()
+}
+
+pub fn order_dialog(
+    draft: RwSignal<Option<Draft>>,
+    offline: Signal<bool>,
+    on_sent: Callback<(Order, Sent)>,
+) -> AnyView {
     let error = RwSignal::new(None::<ApiError>);
     let busy = RwSignal::new(false);
     let preview = Asking::new();
@@ -58,8 +61,9 @@ pub fn OrderDialog(
     let shown = RwSignal::new(None::<Draft>);
     let clock = Clock::expect();
     let outgoing = Outgoing::expect();
+    outgoing.prepare();
     let look = move || {
-        if offline.get_untracked() > 0 {
+        if offline.get_untracked() {
             return;
         }
         if let Some(Target::Host { id, .. }) = draft.get_untracked().map(|draft| draft.target) {
@@ -185,11 +189,11 @@ pub fn OrderDialog(
 fn preview_head(
     preview: Asking,
     at: RwSignal<Option<Millis>>,
-    offline: Signal<usize>,
+    offline: Signal<bool>,
     look: Callback<()>,
 ) -> AnyView {
     let now = Clock::now();
-    let age = move || match (offline.get() > 0, at.get(), now.get()) {
+    let age = move || match (offline.get(), at.get(), now.get()) {
         (true, ..) => "The host is offline: it cannot be asked what will drop.".to_owned(),
         (false, Some(at), Some(now)) => format!("As the host saw it {}.", time::ago(at, now)),
         (false, ..) => String::new(),
@@ -200,7 +204,7 @@ fn preview_head(
             <span class="muted">{text(age)}</span>
             <button
                 class="button button--small" type="button" on:click=move |_| look.run(())
-                aria-disabled=move || (preview.busy.get() || offline.get() > 0).then_some("true")
+                aria-disabled=move || (preview.busy.get() || offline.get()).then_some("true")
             >
                 "Look again"
             </button>
@@ -226,13 +230,12 @@ fn check_reason(reason: &str) -> Result<(), ApiError> {
     Err(ApiError::Invalid { field: "reason".to_owned(), problem })
 }
 
-fn offline_note(offline: usize, draft: &Draft, now: Millis) -> Option<AnyView> {
-    let who = match (offline, &draft.target) {
-        (0, _) | (_, Target::Undo(_)) => return None,
-        (_, Target::Host { hostname, .. }) => format!("{hostname} is offline. "),
-        (1, Target::Hosts(_)) => "1 host is offline. ".to_owned(),
-        (more, Target::Hosts(_)) => format!("{} are offline. ", order::hosts(more)),
-    };
+fn offline_note(offline: bool, draft: &Draft, now: Millis) -> Option<AnyView> {
+    let Target::Host { hostname, .. } = &draft.target else { return None };
+    if !offline {
+        return None;
+    }
+    let who = format!("{hostname} is offline. ");
     Some(view! {
         <p class="dialog__offline">
             <Icon shape=Shape::Clock/>
@@ -246,11 +249,7 @@ fn offline_note(offline: usize, draft: &Draft, now: Millis) -> Option<AnyView> {
 }
 
 fn consequence(draft: &Draft) -> AnyView {
-    let hosts = match &draft.target {
-        Target::Hosts(_) => view! { <p class="muted">{draft.target.names()}</p> },
-        Target::Host { .. } | Target::Undo(_) => ().into_any(),
-    };
-    let what = match (draft.order, &draft.target) {
+    match (draft.order, &draft.target) {
         (Order::Isolate, _) => isolation(),
         (Order::Restore, Target::Undo(_)) => view! {
             <p>
@@ -265,8 +264,7 @@ fn consequence(draft: &Draft) -> AnyView {
         (Order::Check, _) => view! {
             <p>"The agent reports how it is, which shows that commands arrive. Nothing changes on the host."</p>
         },
-    };
-    all([hosts, what])
+    }
 }
 
 fn isolation() -> AnyView {

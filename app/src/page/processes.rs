@@ -10,7 +10,7 @@ use super::{
     asking::{Asking, reason},
     session,
     sheet_head::sheet_head,
-    start::{self, Start, Started, start},
+    start::{Started, start_sheet},
 };
 use crate::{
     clock::mounted,
@@ -27,13 +27,12 @@ use crate::{
 #[component]
 pub fn Processes() -> impl IntoView {
     let params = use_params_map();
-    start(move || start::Page::Sheet(SheetOf::Processes(params.read().get("id").unwrap_or_default())), draw)
+    start_sheet(move || SheetOf::Processes(params.read().get("id").unwrap_or_default()), draw)
 }
 
-fn draw(started: Started, _mark: Mark) -> AnyView {
+fn draw(started: Started<Sheet>, _mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Sheet(sheet)) => view! { <Loaded sheet/> },
-        Ok(_) => ().into_any(),
+        Ok(sheet) => view! { <Loaded sheet/> },
         Err(error) => view! {
             <Title text="Processes"/>
             <h1>"Processes"</h1>

@@ -12,7 +12,7 @@ use self::record_form::{Done, record_form};
 use super::{
     Problem,
     sheet_head::sheet_head,
-    start::{self, Start, Started, start},
+    start::{Started, start_sheet},
 };
 use crate::{
     api,
@@ -36,13 +36,12 @@ struct Shown(Signal<SheetOf>);
 pub fn records(of: impl Fn() -> SheetOf + Send + Sync + 'static) -> AnyView {
     let shown = Signal::derive(of);
     provide_context(Shown(shown));
-    start(move || start::Page::Sheet(shown.get()), draw)
+    start_sheet(move || shown.get(), draw)
 }
 
-fn draw(started: Started, mark: Mark) -> AnyView {
+fn draw(started: Started<Sheet>, mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Sheet(sheet)) => loaded(sheet, mark),
-        Ok(_) => ().into_any(),
+        Ok(sheet) => loaded(sheet, mark),
         Err(error) => {
             let name = expect_context::<Shown>().0.with_untracked(name);
             view! {

@@ -12,7 +12,7 @@ use super::{
     Problem,
     ask::{Ask, Asked, Load, More},
     session,
-    start::{Page, SCHEDULES, Start, Started, start},
+    start::{Started, start},
 };
 use crate::{
     api,
@@ -29,18 +29,20 @@ use crate::{
     },
 };
 
+/// Schedules of each list that are shown at first.
+const SHOWN: i64 = 50;
+
 #[component]
 pub fn Schedules() -> impl IntoView {
     view! {
         <Title text="Schedules"/>
-        {start(|| Page::Schedules, draw)}
+        {start(String::new, |_| api::schedules(SHOWN, SHOWN), draw)}
     }
 }
 
-fn draw(started: Started, _mark: Mark) -> AnyView {
+fn draw(started: Started<SchedulesPage>, _mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Schedules(page)) => view! { <Loaded page/> },
-        Ok(_) => ().into_any(),
+        Ok(page) => view! { <Loaded page/> },
         Err(error) => view! {
             <h1>"Schedules"</h1>
             <Problem error/>
@@ -86,7 +88,7 @@ impl Lists {
     async fn reload(self) {
         let shown = |part: Part| {
             let rows = part.rows.try_with_untracked(Vec::len).unwrap_or_default();
-            i64::try_from(rows).unwrap_or(SCHEDULES).clamp(SCHEDULES, 10 * SCHEDULES)
+            i64::try_from(rows).unwrap_or(SHOWN).clamp(SHOWN, 10 * SHOWN)
         };
         if let Ok(page) = api::schedules(shown(self.waiting), shown(self.ended)).await {
             self.put(page);

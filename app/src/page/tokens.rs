@@ -7,7 +7,7 @@ use super::{
     Problem,
     ask::{Ask, Asked},
     problem,
-    start::{Page, Start, Started, start},
+    start::{Started, start},
 };
 use crate::{
     api,
@@ -37,14 +37,13 @@ pub fn Tokens() -> impl IntoView {
                 <a href="/docs" rel="external">"What they can ask for"</a>
             </p>
         </div>
-        {start(|| Page::Tokens, draw)}
+        {start(String::new, |_| api::api_tokens(), draw)}
     }
 }
 
-fn draw(started: Started, _mark: Mark) -> AnyView {
+fn draw(started: Started<Vec<ApiToken>>, _mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Tokens(tokens)) => view! { <Loaded tokens/> },
-        Ok(_) => ().into_any(),
+        Ok(tokens) => view! { <Loaded tokens/> },
         Err(error) => view! { <Problem error/> },
     }
 }

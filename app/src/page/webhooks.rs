@@ -12,7 +12,7 @@ use self::{deliveries::Deliveries, edit::EditDialog};
 use super::{
     Problem,
     ask::{Ask, Asked},
-    start::{Page, Start, Started, start},
+    start::{Started, start},
 };
 use crate::{
     api,
@@ -27,14 +27,13 @@ use crate::{
 pub fn Webhooks() -> impl IntoView {
     view! {
         <Title text="Webhooks"/>
-        {start(|| Page::Webhooks, draw)}
+        {start(String::new, |_| api::webhooks(), draw)}
     }
 }
 
-fn draw(started: Started, _mark: Mark) -> AnyView {
+fn draw(started: Started<Vec<Webhook>>, _mark: Mark) -> AnyView {
     match started {
-        Ok(Start::Webhooks(webhooks)) => view! { <Loaded webhooks/> },
-        Ok(_) => ().into_any(),
+        Ok(webhooks) => view! { <Loaded webhooks/> },
         Err(error) => view! {
             <h1>"Webhooks"</h1>
             <Problem error/>

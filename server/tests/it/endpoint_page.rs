@@ -196,7 +196,7 @@ async fn a_snapshot_is_ordered_before_the_isolation_and_a_repeated_click_is_neit
     let agent = TestAgent::enrolled(&server, "web-01").await;
     let who = server.signed_in(Role::Responder).await;
     let order = json!({
-        "order": "isolate", "endpoint_ids": [agent.id], "as_batch": false,
+        "order": "isolate", "endpoint_id": agent.id,
         "form": "ticket=INC-7&reason=beacons&snapshot=on&template=&undo=5",
         "idempotency_key": "5b1c9f3e-9d1c-4a4e-8f0a-3f1f7c1a1b2c",
     });

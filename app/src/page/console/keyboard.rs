@@ -1,4 +1,4 @@
-//! The console without a mouse: keys, the palette, and where the focus goes. The code comes after the page's own.
+//! The console without a mouse: keys, the palette, and where the focus goes.
 
 mod entries;
 mod focus;
@@ -6,9 +6,9 @@ mod key_sheet;
 mod palette;
 mod shortcuts;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc};
 
-use leptos::{prelude::*, reactive::computed::ScopedFuture};
+use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::KeyboardEvent;
 
@@ -21,43 +21,10 @@ use self::{
 use super::{Desk, Overlay};
 use crate::{
     clock::Clock,
-    ui::{
-        dom::{effect, go, spawn},
-        maybe, view,
-    },
+    ui::{dom::go, view},
 };
 
-thread_local! {
-    /// On its way from the code to the page: a view cannot be sent.
-    static LOADED: RefCell<Option<AnyView>> = const { RefCell::new(None) };
-}
-
-/// For as long as the tab is there.
-#[component]
-pub fn Keyboard() -> impl IntoView {
-    let (is_drawn, is_loaded) = (RwSignal::new(false), RwSignal::new(false));
-    effect(move || {
-        if !is_drawn.get() {
-            return;
-        }
-        let code = ScopedFuture::new_untracked(code());
-        spawn(async move {
-            LOADED.set(Some(code.await));
-            is_loaded.try_set(true);
-        });
-    });
-    maybe(move || {
-        // Effects run while the page's code still loads: without this the keys could be there when the page is taken over, which
-        // must find what the server drew.
-        if cfg!(not(feature = "ssr")) && !is_drawn.get_untracked() {
-            set_timeout(move || _ = is_drawn.try_set(true), Duration::ZERO);
-        }
-        if is_loaded.get() { LOADED.take() } else { None }
-    })
-}
-
-#[lazy]
-fn code() -> AnyView {
+pub fn keys_and_palette() -> AnyView {
     let (desk, clock) = (expect_context::<Desk>(), Clock::expect());
     let focus = Rc::new(Focus::default());
     focus::watch(&focus);

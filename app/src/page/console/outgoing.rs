@@ -12,10 +12,10 @@ use crate::{
     clock::Clock,
     error::ApiError,
     model::{Millis, Order, order::Sent, time::SECOND},
-    page::{Problem, order_dialog::Draft},
+    page::{Problem, code::Extra, order_dialog::Draft},
     ui::{
         Icon, Item, Shape, all,
-        dom::{effect, focus, kept, spawn},
+        dom::{focus, kept, spawn},
         form, list, text, view,
     },
 };
@@ -33,6 +33,10 @@ pub fn undo_seconds() -> u32 {
 #[derive(Clone, Copy)]
 pub struct Outgoing {
     departures: RwSignal<Vec<Departure>>,
+    /// A page with a dialog is shown, or was.
+    expected: RwSignal<bool>,
+    /// Leaving the tab is watched.
+    watched: StoredValue<bool>,
     next: StoredValue<u64>,
     clock: Clock,
     announcer: Announcer,
@@ -61,18 +65,27 @@ enum Stage {
 
 impl Outgoing {
     pub fn provide() {
-        let outgoing = Self {
+        provide_context(Self {
             departures: RwSignal::new(Vec::new()),
+            expected: RwSignal::new(false),
+            watched: StoredValue::new(false),
             next: StoredValue::new(0),
             clock: Clock::expect(),
             announcer: Announcer::expect(),
-        };
-        provide_context(outgoing);
-        effect(move || outgoing.warn_of_leaving());
+        });
     }
 
     pub fn expect() -> Self {
         expect_context()
+    }
+
+    /// Loads the code of the bar before there is something in it. In the browser only.
+    pub fn prepare(self) {
+        self.expected.set(true);
+        if !self.watched.get_value() {
+            self.watched.set_value(true);
+            self.warn_of_leaving();
+        }
     }
 
     /// `form`: the dialog's fields, encoded. In the browser only.
@@ -189,6 +202,11 @@ fn undo_id(number: u64) -> String {
 
 #[component]
 pub fn OutgoingBar() -> impl IntoView {
+    let outgoing = Outgoing::expect();
+    Extra::OutgoingBar.draw_when(move || outgoing.expected.get())
+}
+
+pub fn outgoing_bar() -> AnyView {
     let outgoing = Outgoing::expect();
     let lines = move || {
         let line = |departure: Departure| {

@@ -60,7 +60,7 @@ fn CheckDelivery(endpoint: Signal<Endpoint>) -> impl IntoView {
         answer.set(String::new());
         Box::pin(async move {
             let form = "reason=Check+delivery".to_owned();
-            if let Sent::Command(accepted) = api::order(Order::Check, vec![id], form, false, key).await? {
+            if let Sent::Command(accepted) = api::order(Order::Check, id, form, key).await? {
                 answer.try_set(accepted.sentence(Order::Check, &hostname));
             }
             Ok(())

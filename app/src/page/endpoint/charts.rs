@@ -24,8 +24,7 @@ const RENEWED: Duration = Duration::from_secs(60);
 const WEEK_RENEWED_AFTER: u32 = 10;
 
 /// Load, memory and the fullest disk of the last day or week, and when the host was isolated.
-#[component]
-pub fn Charts(endpoint_id: String) -> impl IntoView {
+pub fn charts(endpoint_id: String) -> AnyView {
     let week = RwSignal::new(false);
     let series = RwSignal::new(None::<Series>);
     let error = RwSignal::new(None::<ApiError>);
@@ -96,7 +95,7 @@ fn Drawn(series: RwSignal<Option<Series>>, chosen: RwSignal<Option<u32>>) -> imp
     let at = move || chosen.get().unwrap_or(u32::MAX).min(last());
     let readout = move || line(series.read().as_ref().and_then(|series| series.at(at())));
     view! {
-        {part(move || with(&|series| charts(series, chosen)))}
+        {part(move || with(&|series| drawn(series, chosen)))}
         <div class="charts__readout">
             <label class="charts__pick">
                 "Moment"
@@ -115,7 +114,7 @@ fn Drawn(series: RwSignal<Option<Series>>, chosen: RwSignal<Option<u32>>) -> imp
     }
 }
 
-fn charts(series: &Series, chosen: RwSignal<Option<u32>>) -> AnyView {
+fn drawn(series: &Series, chosen: RwSignal<Option<u32>>) -> AnyView {
     let isolated: Vec<u32> =
         series.points.iter().filter(|point| point.isolated).map(|point| point.at).collect();
     let most_load = series.points.iter().map(|point| point.load[2]).max().unwrap_or(0).max(100);

@@ -57,7 +57,7 @@ pub fn IsolationPanel(host: Host) -> impl IntoView {
             Sent::Batch(_) => return,
         }));
     };
-    let offline = Signal::derive(move || usize::from(endpoint.with(|endpoint| !endpoint.live)));
+    let offline = Signal::derive(move || endpoint.with(|endpoint| !endpoint.live));
     // What was said about an order that is no more.
     effect(move || {
         if desired

@@ -5,7 +5,7 @@ use crate::{
     api,
     error::ApiError,
     model::fleet::SavedView,
-    page::problem,
+    page::{code::Extra, problem},
     ui::{
         all,
         dom::{input_value, spawn},
@@ -17,6 +17,16 @@ use crate::{
 /// Lists to come back to. Asked for when they are opened.
 #[component]
 pub fn SavedViews(list: List) -> impl IntoView {
+    let is_opened = RwSignal::new(false);
+    view! {
+        <details class="menu" on:toggle=move |_| is_opened.set(true)>
+            <summary class="button button--small">"Views"</summary>
+            <div class="menu__body">{Extra::SavedViews(Box::new(list)).draw_when(move || is_opened.get())}</div>
+        </details>
+    }
+}
+
+pub fn saved_views(list: List) -> AnyView {
     let views = RwSignal::new(None::<Vec<SavedView>>);
     let error = RwSignal::new(None::<ApiError>);
     let answered = move |answer: Result<Vec<SavedView>, ApiError>| match answer {
@@ -26,11 +36,7 @@ pub fn SavedViews(list: List) -> impl IntoView {
         }
         Err(refused) => _ = error.try_set(Some(refused)),
     };
-    let open = move |_| {
-        if views.with_untracked(Option::is_none) {
-            spawn(async move { answered(api::saved_views().await) });
-        }
-    };
+    spawn(async move { answered(api::saved_views().await) });
     let save = move |event: SubmitEvent| {
         event.prevent_default();
         let name = input_value("view-name");
@@ -57,22 +63,17 @@ pub fn SavedViews(list: List) -> impl IntoView {
         view! { <li><a href=href><bdi>{saved.name.clone()}</bdi></a>{end}</li> }
     };
     view! {
-        <details class="menu" on:toggle=open>
-            <summary class="button button--small">"Views"</summary>
-            <div class="menu__body">
-                {part(move || match views.get() {
-                    None => ().into_any(),
-                    Some(found) if found.is_empty() => view! { <p class="muted">"No view is saved yet."</p> },
-                    Some(found) => view! { <ul class="views">{all(found.into_iter().map(line))}</ul> },
-                })}
-                <form class="form" id="view-form" on:submit=save>
-                    <label for="view-name">"Save this list as"</label>
-                    <input class="input" id="view-name" name="name" type="text" maxlength="60" required autocomplete="off"/>
-                    {choice("shared", "Show it to everybody", false)}
-                    <button class="button button--small" type="submit">"Save"</button>
-                </form>
-                {problem(error)}
-            </div>
-        </details>
+        {part(move || match views.get() {
+            None => ().into_any(),
+            Some(found) if found.is_empty() => view! { <p class="muted">"No view is saved yet."</p> },
+            Some(found) => view! { <ul class="views">{all(found.into_iter().map(line))}</ul> },
+        })}
+        <form class="form" id="view-form" on:submit=save>
+            <label for="view-name">"Save this list as"</label>
+            <input class="input" id="view-name" name="name" type="text" maxlength="60" required autocomplete="off"/>
+            {choice("shared", "Show it to everybody", false)}
+            <button class="button button--small" type="submit">"Save"</button>
+        </form>
+        {problem(error)}
     }
 }

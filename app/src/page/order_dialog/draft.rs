@@ -5,10 +5,7 @@ use leptos::prelude::*;
 use crate::{
     api,
     error::ApiError,
-    model::{
-        Order, key,
-        order::{self, Sent},
-    },
+    model::{Order, key, order::Sent},
 };
 
 /// An order being written. Its key is made when the dialog opens: however often it is sent, it is one command.
@@ -28,9 +25,6 @@ pub enum Target {
         id: String,
         hostname: String,
     },
-    /// Ids and names.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the list of endpoints has a dialog of its own"))]
-    Hosts(Vec<(String, String)>),
     /// What the batch of this id isolated.
     Undo(String),
 }
@@ -51,12 +45,10 @@ impl Draft {
     pub fn send(self, form: String) -> Answer {
         let Self { order, target, reason, key, .. } = self;
         Box::pin(async move {
-            let (ids, as_batch) = match target {
-                Target::Undo(batch) => return api::undo_batch(batch, reason, key).await.map(Sent::Batch),
-                Target::Host { id, .. } => (vec![id], false),
-                Target::Hosts(hosts) => (hosts.into_iter().map(|(id, _)| id).collect(), true),
-            };
-            api::order(order, ids, form, as_batch, key).await
+            match target {
+                Target::Undo(batch) => api::undo_batch(batch, reason, key).await.map(Sent::Batch),
+                Target::Host { id, .. } => api::order(order, id, form, key).await,
+            }
         })
     }
 }
@@ -86,7 +78,6 @@ impl Draft {
         match (&self.target, self.order) {
             (Target::Undo(_), _) => "",
             (Target::Host { .. }, Order::Isolate) => "offers-time offers-terms offers-host",
-            (Target::Hosts(_), Order::Isolate) => "offers-time offers-terms",
             (_, Order::Restore | Order::Check) => "offers-time",
         }
     }
@@ -97,10 +88,6 @@ impl Target {
     pub fn words(&self) -> String {
         match self {
             Self::Host { hostname, .. } => hostname.clone(),
-            Self::Hosts(hosts) => match hosts.as_slice() {
-                [(_, hostname)] => hostname.clone(),
-                hosts => order::hosts(hosts.len()),
-            },
             Self::Undo(_) => "its hosts".to_owned(),
         }
     }
@@ -108,19 +95,7 @@ impl Target {
     pub fn question(&self, order: Order) -> String {
         match self {
             Self::Undo(_) => "Undo this batch?".to_owned(),
-            Self::Host { .. } | Self::Hosts(_) => format!("{} {}?", order.verb(), self.words()),
-        }
-    }
-
-    /// The first by name, and how many more there are.
-    pub fn names(&self) -> String {
-        const NAMED: usize = 12;
-        let Self::Hosts(hosts) = self else { return String::new() };
-        let named =
-            hosts.iter().take(NAMED).map(|(_, hostname)| hostname.as_str()).collect::<Vec<_>>().join(", ");
-        match hosts.len().saturating_sub(NAMED) {
-            0 => named,
-            more => format!("{named} and {more} more"),
+            Self::Host { .. } => format!("{} {}?", order.verb(), self.words()),
         }
     }
 }
@@ -132,22 +107,4 @@ pub fn new_key() -> String {
         let _ = crypto.get_random_values_with_u8_array(&mut random);
     }
     key::uuid_v4(random)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hosts(count: usize) -> Target {
-        Target::Hosts((0..count).map(|number| (format!("ep_{number}"), format!("web-{number:02}"))).collect())
-    }
-
-    #[test]
-    fn the_question_says_how_many_hosts_it_is_about() {
-        assert_eq!(hosts(1).question(Order::Isolate), "Isolate web-00?");
-        assert_eq!(hosts(3).question(Order::Restore), "Release 3 hosts?");
-        assert_eq!(Target::Undo("b".to_owned()).question(Order::Restore), "Undo this batch?");
-        assert_eq!(hosts(2).names(), "web-00, web-01");
-        assert!(hosts(14).names().ends_with("web-11 and 2 more"));
-    }
 }
