@@ -3,10 +3,11 @@
 # usage: scripts/bench.sh [NAME..]
 #   without a name: everything (about 20 minutes). First a simulated fleet against a server of the bench's own (writes
 #   target/bench-delivery.json), then a real browser: clicks with a real agent and real nftables (writes target/bench.json), the
-#   list's first paint on a slow processor, and a thousand events a second on its stream (target/bench-paint.json, -stream.json).
-#   NAME: click enqueue lifecycle polls idle batch history snapshot, of the fleet's; browser, paint or stream, of the browser's;
+#   list's first paint on a slow processor, a thousand events a second on its stream, and a day's work on 50,000 endpoints
+#   (target/bench-paint.json, -stream.json, -scale.json).
+#   NAME: click enqueue lifecycle polls idle batch history snapshot, of the fleet's; browser, paint, scale or stream, of the browser's;
 #   or footprint (of the agent)
-# BENCH_QUICK=1 tries everything at a tenth of the size. BENCH_CLICKS (200), BENCH_HISTORY_ROWS (20000000),
+# BENCH_QUICK=1 tries everything at a tenth of the size. BENCH_CLICKS (200), BENCH_HISTORY_ROWS (20000000), BENCH_FLEET (50000),
 # BENCH_SNAPSHOT_SECONDS (300) and BENCH_LOG (warn) change single sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,12 +15,12 @@ cd "$(dirname "$0")/.."
 
 fleet=() pages=() footprint=0
 if [ $# = 0 ]; then
-  pages=(click paint stream) footprint=1
+  pages=(click paint stream scale) footprint=1
 else
   for name; do
     case "$name" in
       browser) pages+=(click) ;;
-      paint | stream) pages+=("$name") ;;
+      paint | scale | stream) pages+=("$name") ;;
       footprint) footprint=1 ;;
       *) fleet+=(--only "$name") ;;
     esac
@@ -39,7 +40,7 @@ if [ "$footprint" = 1 ]; then
   scripts/footprint.sh
 fi
 if [ -n "${BENCH_QUICK:-}" ]; then
-  export BENCH_CLICKS=${BENCH_CLICKS:-20} BENCH_LOADS=${BENCH_LOADS:-3} BENCH_STREAM_SECONDS=${BENCH_STREAM_SECONDS:-3}
+  export BENCH_CLICKS=${BENCH_CLICKS:-20} BENCH_LOADS=${BENCH_LOADS:-3} BENCH_FLEET=${BENCH_FLEET:-5000} BENCH_STREAM_SECONDS=${BENCH_STREAM_SECONDS:-3}
 fi
 cd end2end
 # A server of its own for each: one's fleet is in nobody else's way.

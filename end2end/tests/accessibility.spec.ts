@@ -19,6 +19,16 @@ test("the pages and dialogs of a host, before, during and after isolation", asyn
   await expect(ui.row("web-01")).toContainText("Connected");
   await expectAccessible(page, "list");
   await screenshot(page, "endpoints");
+  await page.getByText(/^Filters/).click();
+  await expect(page.getByRole("region", { name: "Isolation" }).getByRole("link").first()).toBeVisible();
+  await expectAccessible(page, "list with its filters open");
+  await screenshot(page, "filters");
+  await page.getByText("Columns", { exact: true }).click();
+  await expectAccessible(page, "list with its choice of columns open");
+  await page.getByText("Columns", { exact: true }).click();
+  await page.getByText("Views", { exact: true }).click();
+  await expect(page.getByLabel("Save this list as")).toBeVisible();
+  await expectAccessible(page, "list with its saved views open");
 
   await page.goto("/enrol");
   await expectAccessible(page, "enrol page");

@@ -1,6 +1,6 @@
 // The page of a host: what it measures, what is written about it, and an order's way from the dialog to the host.
 
-import { expect, expectAccessible, test } from "../support/fixtures.ts";
+import { expect, expectAccessible, screenshot, test } from "../support/fixtures.ts";
 import { Console } from "../support/console.ts";
 import { settle } from "../support/settle.ts";
 
@@ -26,6 +26,8 @@ test("telemetry is drawn, read out by keyboard, and told as a table", async ({ p
   await expect(telemetry.getByRole("button", { name: "7 d" })).toHaveAttribute("aria-pressed", "true");
   await expect(slider).toHaveAttribute("max", "167");
   await expectAccessible(page, "endpoint page with charts");
+  await telemetry.scrollIntoViewIfNeeded();
+  await screenshot(page, "telemetry");
 });
 
 test("of two who write labels and note at once nobody writes over the other unseen", async ({ page, context }) => {

@@ -69,6 +69,7 @@ test("the audit log says who did what, why, and with which result", async ({ pag
   await expect(page.getByRole("heading", { name: `Check #${id}`, level: 1 })).toBeVisible();
   await expect(table(page, "What happened")).toContainText("Executed");
   await expectAccessible(page, "command page");
+  await screenshot(page, "command");
 });
 
 test("commands are filtered in the address, and new ones come only where they fit", async ({ page, lab }) => {

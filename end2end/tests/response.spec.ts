@@ -1,7 +1,7 @@
 // Response beyond the click: what an isolation will do and leaves open, what runs on a host, what was collected from it.
 // Needs agents that carry out isolation_change, isolation_preview, list_processes, kill_process and collect_forensics.
 
-import { expect, expectAccessible, test } from "../support/fixtures.ts";
+import { expect, expectAccessible, screenshot, test } from "../support/fixtures.ts";
 import { Console } from "../support/console.ts";
 import { settle } from "../support/settle.ts";
 
@@ -44,6 +44,7 @@ test("an isolation is previewed, leaves open what it was told to, and changes wh
   expect(lab.onHost("web-01", `curl -sS -m 3 http://${lab.outside.v4}:8000/`).status).not.toBe(0);
 
   await isolation.getByText("Release without this server").click();
+  await expectAccessible(page, "terms of an isolation");
   const ticket = isolation.locator("#ticket");
   await ticket.getByLabel("Reason").fill("to have one at hand");
   await ticket.getByRole("button", { name: "Issue a release ticket" }).click();
@@ -66,6 +67,8 @@ test("processes are listed, reviewed, and ended by number", async ({ page, lab }
   await page.getByRole("button", { name: "Kill…" }).click();
   await expect(ui.dialog).toContainText("Is meant");
   await expect(ui.dialog.getByRole("row")).toHaveCount(2);
+  await expectAccessible(page, "review of what is to be ended");
+  await screenshot(page, "processes");
   await ui.dialog.getByLabel("Reason").fill("it sleeps too long");
   await ui.dialog.getByRole("button", { name: "Kill", exact: true }).click();
   await expect(page.getByRole("main")).toContainText("Ended");
@@ -87,6 +90,7 @@ test("evidence is collected, arrives, and is read", async ({ page }) => {
   await page.getByRole("row").nth(1).getByRole("link").click();
   await expect(page.getByRole("main")).toContainText("Chain of custody");
   await expectAccessible(page, "evidence bundle");
+  await screenshot(page, "evidence");
   await page.getByRole("link", { name: /processes/ }).first().click();
   await expect(page.getByRole("main")).toContainText("pid");
   const download = page.waitForEvent("download");
