@@ -1,6 +1,11 @@
 //! Parts of a page that nobody needs at once: their code is loaded when they are wanted.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    mem,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use leptos::{prelude::*, reactive::computed::ScopedFuture};
 
@@ -28,8 +33,8 @@ fn drawn_later(
     code: Box<dyn Fn() -> Code + Send + Sync>,
 ) -> AnyView {
     let (is_drawn, is_loaded) = (RwSignal::new(false), RwSignal::new(false));
-    // A view cannot be sent.
-    let view = StoredValue::new_local(None::<AnyView>);
+    // A view can be sent and not shared.
+    let view = StoredValue::new(Mutex::new(None::<AnyView>));
     let owner = Owner::current();
     let mut is_asked = false;
     effect(move || {
@@ -41,7 +46,7 @@ fn drawn_later(
             let code = ScopedFuture::new_untracked(code());
             spawn(async move {
                 let code = code.await;
-                view.try_update_value(|view| *view = Some(code));
+                view.try_with_value(|view| put(view, Some(code)));
                 is_loaded.try_set(true);
             });
         };
@@ -57,6 +62,11 @@ fn drawn_later(
         if cfg!(not(feature = "ssr")) && !is_drawn.get_untracked() {
             set_timeout(move || _ = is_drawn.try_set(true), Duration::ZERO);
         }
-        if is_loaded.get() { view.try_update_value(Option::take).flatten() } else { None }
+        if is_loaded.get() { view.try_with_value(|view| put(view, None)).flatten() } else { None }
     })
+}
+
+/// What was there before.
+fn put(view: &Mutex<Option<AnyView>>, new: Option<AnyView>) -> Option<AnyView> {
+    mem::replace(&mut *view.lock().unwrap_or_else(PoisonError::into_inner), new)
 }
