@@ -33,7 +33,7 @@ macro_rules! endpoint_rows {
         sqlx::query_as!(
             EndpointRow,
             r#"SELECT e.id AS "id!", e.hostname AS "hostname!", e.epoch AS "epoch!", e.status AS "status!",
-                      e.enrolled_at AS "enrolled_at!", e.last_seen_at AS "last_seen_at?",
+                      e.enrolled_at AS "enrolled_at!", seen.last_seen_at AS "last_seen_at?",
                       e.agent_version AS "agent_version!", e.os AS "os!",
                       d.command_id AS "command_id?", d.direction AS "direction?", d.state AS "state?",
                       d.created_by AS "created_by?", d.created_at AS "created_at?", d.reason AS "reason?",
@@ -47,6 +47,7 @@ macro_rules! endpoint_rows {
                       t.isolation_received_at AS "isolation_received_at?",
                       t.isolation_facts AS "isolation_facts?", t.body AS "body?"
                FROM endpoints e
+               JOIN endpoint_seen seen ON seen.endpoint_id = e.id
                LEFT JOIN desired_isolation d ON d.endpoint_id = e.id
                LEFT JOIN telemetry_latest t ON t.endpoint_id = e.id "#
                 + $where
@@ -129,8 +130,10 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
-            "UPDATE endpoints SET join_counter = $2, agent_version = $3, last_seen_at = $4
-             WHERE id = $1 AND join_counter < $2",
+            "WITH joined AS (
+               UPDATE endpoints SET join_counter = $2, agent_version = $3 WHERE id = $1 AND join_counter < $2 RETURNING id
+             )
+             UPDATE endpoint_seen s SET last_seen_at = $4 FROM joined WHERE s.endpoint_id = joined.id",
             id.as_str(),
             join_counter,
             agent_version,
@@ -163,12 +166,14 @@ impl Store {
         let loads: Vec<_> = seen.iter().map(|seen| seen.load_hundredths).collect();
         sqlx::query!(
             "WITH free AS (
-               SELECT e.id, s.at, s.load FROM unnest($1::text[], $2::timestamptz[], $3::integer[]) AS s(id, at, load)
-               JOIN endpoints e ON e.id = s.id AND (e.last_seen_at IS NULL OR e.last_seen_at < s.at)
-               FOR NO KEY UPDATE OF e SKIP LOCKED
+               SELECT s.endpoint_id, n.at, n.load
+               FROM unnest($1::text[], $2::timestamptz[], $3::integer[]) AS n(endpoint_id, at, load)
+               JOIN endpoint_seen s ON s.endpoint_id = n.endpoint_id AND (s.last_seen_at IS NULL OR s.last_seen_at < n.at)
+               FOR NO KEY UPDATE OF s SKIP LOCKED
              )
-             UPDATE endpoints e SET last_seen_at = free.at, load_hundredths = coalesce(free.load, e.load_hundredths)
-             FROM free WHERE e.id = free.id",
+             UPDATE endpoint_seen s
+             SET last_seen_at = free.at, load_hundredths = coalesce(free.load, s.load_hundredths)
+             FROM free WHERE s.endpoint_id = free.endpoint_id",
             &ids,
             &times,
             &loads as &[Option<i32>]

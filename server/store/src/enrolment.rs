@@ -117,10 +117,11 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT w.id, w.hostname, w.label, w.os, w.enrolled_at, w.public_key,
                       h.id AS "holder_id?", h.hostname AS "holder_hostname?", h.public_key AS "holder_key?",
-                      h.last_seen_at AS "holder_seen_at?"
+                      s.last_seen_at AS "holder_seen_at?"
                FROM (SELECT * FROM endpoints WHERE status = 'awaiting_approval' ORDER BY enrolled_at, id LIMIT $1) AS w
                LEFT JOIN endpoints h ON h.status = 'active' AND h.id <> w.id
                  AND (h.hostname = w.hostname OR h.machine_id = w.machine_id)
+               LEFT JOIN endpoint_seen s ON s.endpoint_id = h.id
                ORDER BY w.enrolled_at, w.id, h.id"#,
             limit
         )

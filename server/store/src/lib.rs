@@ -113,6 +113,8 @@ impl Store {
                 ("plan_cache_mode", "force_custom_plan"),
                 ("enable_seqscan", "on"),
                 ("max_parallel_workers_per_gather", "0"),
+                // Who is away is looked up once a statement if 64 bytes for each fit, 500,000 here; otherwise once a row.
+                ("work_mem", "32MB"),
             ])),
         })
     }

@@ -1,7 +1,10 @@
 //! The list of endpoints, and orders to what it shows.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use voltaxe_orchestrator::authority::Role;
+use voltaxe_store::Seen;
 
 use crate::harness::{Answer, As, TestServer, agent::TestAgent};
 
@@ -15,8 +18,17 @@ async fn fleet(server: &TestServer, names: &[&str]) -> Vec<TestAgent> {
 
 /// What hosts and operators would have said.
 async fn describe(server: &TestServer, name: &str, set: &str) {
-    let sql = sqlx::AssertSqlSafe(format!("UPDATE endpoints SET {set} WHERE hostname = '{name}'"));
-    let done = sqlx::query(sql).execute(&mut server.sql().await).await.unwrap();
+    change(server, format!("UPDATE endpoints SET {set} WHERE hostname = '{name}'")).await;
+}
+
+/// When it was heard of, and its load.
+async fn heard(server: &TestServer, name: &str, set: &str) {
+    let of_name = format!("endpoint_id = (SELECT id FROM endpoints WHERE hostname = '{name}')");
+    change(server, format!("UPDATE endpoint_seen SET {set} WHERE {of_name}")).await;
+}
+
+async fn change(server: &TestServer, sql: String) {
+    let done = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut server.sql().await).await.unwrap();
     assert_eq!(done.rows_affected(), 1);
 }
 
@@ -40,14 +52,11 @@ async fn the_list_is_filtered_by_everything_that_it_shows() {
         "labels = '{prod,team:red}', addresses = '10.1.2.3 fd00::3', os = 'Debian 12'",
     )
     .await;
-    describe(
-        &server,
-        "web-02",
-        "labels = '{prod}', last_seen_at = now() - interval '2 hours', load_hundredths = 80",
-    )
-    .await;
-    describe(&server, "db-01", "agent_version = '9.9.9', last_seen_at = now(), load_hundredths = 250").await;
-    describe(&server, "app-01", "last_seen_at = now() - interval '30 days'").await;
+    describe(&server, "web-02", "labels = '{prod}'").await;
+    heard(&server, "web-02", "last_seen_at = now() - interval '2 hours', load_hundredths = 80").await;
+    describe(&server, "db-01", "agent_version = '9.9.9'").await;
+    heard(&server, "db-01", "last_seen_at = now(), load_hundredths = 250").await;
+    heard(&server, "app-01", "last_seen_at = now() - interval '30 days'").await;
     let who = server.signed_in(Role::Viewer).await;
     for (query, expected) in [
         ("", vec!["app-01", "db-01", "web-01", "web-02"]),
@@ -62,7 +71,13 @@ async fn the_list_is_filtered_by_everything_that_it_shows() {
         ("os=Debian%2012", vec!["web-01"]),
         ("version=9.9.9", vec!["db-01"]),
         ("status=connected", vec!["db-01"]),
+        ("status=offline", vec!["app-01", "web-01", "web-02"]),
         ("status=offline&q=web-02", vec!["web-02"]),
+        ("status=offline&status=connected", vec!["app-01", "db-01", "web-01", "web-02"]),
+        ("status=offline&seen=1d", vec!["web-02"]),
+        ("status=offline&sort=-load&limit=1", vec!["web-02"]),
+        ("status=offline&sort=seen", vec!["web-01", "app-01", "web-02"]),
+        ("status=connected&sort=load", vec!["db-01"]),
         ("seen=1d", vec!["web-02"]),
         ("seen=1d&seen=15m&sort=-host", vec!["web-02", "db-01"]),
         ("isolation=isolated", vec![]),
@@ -77,6 +92,31 @@ async fn the_list_is_filtered_by_everything_that_it_shows() {
     let row = &list(&server, &who, "q=web-01").await.body["endpoints"][0];
     assert_eq!((&row["labels"], &row["status"]), (&json!(["prod", "team:red"]), &json!("active")));
     assert_eq!((&row["os"], &row["isolation_group"]), (&json!("Debian 12"), &json!("attention")));
+}
+
+/// So many that they are not told to the database one by one.
+#[tokio::test]
+async fn a_thousand_that_are_away_are_told_from_the_others() {
+    let server = TestServer::start().await;
+    fleet(&server, &["web-01", "web-02"]).await;
+    heard(&server, "web-01", "last_seen_at = now()").await;
+    let more = "INSERT INTO endpoints (id, hostname, epoch, public_key, machine_id, status, agent_version, os, enrolled_at)
+                SELECT 'ep_' || md5(n::text), 'db-' || n, 1, decode(repeat(md5(n::text), 2), 'hex'), 'm' || n, 'active', '0', 'x', now()
+                FROM generate_series(1, 1001) AS n";
+    sqlx::query(more).execute(&mut server.sql().await).await.unwrap();
+    let who = server.signed_in(Role::Viewer).await;
+    for (query, expected) in [
+        ("status=offline&q=web", vec!["web-02"]),
+        ("status=offline&sort=-host&limit=2", vec!["web-02", "db-999"]),
+        ("status=connected", vec!["web-01"]),
+        ("status=connected&status=offline&sort=-host&limit=2", vec!["web-02", "web-01"]),
+    ] {
+        assert_eq!(names(&list(&server, &who, query).await), expected, "{query}");
+    }
+    let page = server.post("/rpc/endpoints", &who, &json!({ "query": "status=offline" })).await;
+    let counts = &page.body["counts"];
+    assert_eq!((&counts["all"], &counts["all_offline"]), (&json!(1003), &json!(1002)), "{counts}");
+    assert_eq!(counts["matching"], json!(1002));
 }
 
 #[tokio::test]
@@ -114,6 +154,41 @@ async fn pages_go_forwards_and_backwards_and_are_stable_under_what_comes_between
     fleet(&server, &["aaa-00", "web-15"]).await;
     let second = list(&server, &who, &format!("limit=3&cursor={next}")).await;
     assert_eq!(names(&second), ["web-30", "web-40", "web-50"], "what was enrolled before it moves nothing");
+}
+
+#[tokio::test]
+async fn when_a_host_was_heard_of_is_written_if_it_is_newer_and_nobody_holds_the_row() {
+    let server = TestServer::start().await;
+    let agents = fleet(&server, &["web-01", "web-02"]).await;
+    let mut sql = server.sql().await;
+    let at = |seconds: i64| DateTime::from_timestamp(2_000_000_000 + seconds, 0).unwrap();
+    let seen = |number: usize, seconds, load_hundredths| Seen {
+        endpoint_id: agents[number].id.clone(),
+        at: at(seconds),
+        load_hundredths,
+    };
+    let mut kept = async || {
+        let all = "SELECT s.last_seen_at, s.load_hundredths FROM endpoint_seen s JOIN endpoints e ON e.id = s.endpoint_id
+                   ORDER BY e.hostname";
+        sqlx::query_as::<_, (Option<DateTime<Utc>>, i32)>(all).fetch_all(&mut sql).await.unwrap()
+    };
+    assert_eq!(kept().await, [(None, -1), (None, -1)], "enrolled");
+
+    let mut holder = server.sql().await;
+    let mut held = holder.begin().await.unwrap();
+    let hold = "SELECT FROM endpoint_seen WHERE endpoint_id = $1 FOR UPDATE";
+    sqlx::query(hold).bind(agents[0].id.as_str()).execute(&mut *held).await.unwrap();
+    server.store.flush_seen(&[seen(0, 1, Some(10)), seen(1, 1, Some(20))]).await.unwrap();
+    held.rollback().await.unwrap();
+    assert_eq!(kept().await, [(None, -1), (Some(at(1)), 20)]);
+
+    server.store.flush_seen(&[seen(0, 2, None), seen(1, 0, Some(30))]).await.unwrap();
+    assert_eq!(kept().await, [(Some(at(2)), -1), (Some(at(1)), 20)]);
+
+    let id = &agents[1].id;
+    assert!(server.store.join(id, 7, "1.0.0", at(3)).await.unwrap());
+    assert!(!server.store.join(id, 7, "1.0.0", at(4)).await.unwrap(), "a copied key");
+    assert_eq!(kept().await[1], (Some(at(3)), 20));
 }
 
 #[tokio::test]
@@ -196,7 +271,8 @@ async fn a_query_is_ordered_as_a_whole_but_for_who_is_taken_out() {
 async fn the_page_counts_chooses_and_orders_by_the_same_query() {
     let server = TestServer::start().await;
     fleet(&server, &["db-01", "web-01", "web-02"]).await;
-    describe(&server, "web-01", "labels = '{prod}', last_seen_at = now()").await;
+    describe(&server, "web-01", "labels = '{prod}'").await;
+    heard(&server, "web-01", "last_seen_at = now()").await;
     let who = server.signed_in(Role::Responder).await;
     let page = server.post("/rpc/endpoints", &who, &json!({ "query": "q=web&colour=red" })).await;
     assert_eq!(page.body["rows"].as_array().unwrap().len(), 2, "{page:?}");

@@ -1,7 +1,10 @@
 //! The list of endpoints: which of them, in which order, from where.
 //!
 //! The only statements that are put together when they run: what is not asked for must not be in them, or no index serves
-//! them. Every value is bound. They run on connections that plan each one anew (measured with 50,000 rows: 0.3 to 25 ms).
+//! them. Every value is bound. They run on connections that plan each one anew (measured with 50,000 rows: 0.1 to 20 ms, and 32
+//! to count them all).
+
+mod filters;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,6 +12,7 @@ use sqlx::{Postgres, QueryBuilder, Row as _, postgres::PgRow};
 use voltaxe_protocol::EndpointId;
 
 use crate::{Store, StoreError, commands::endpoint_id};
+use filters::{AWAY, SEEN_AT, SEEN_ENDS, narrow};
 
 /// An endpoint counts as connected in searches when it was heard of within this: three of its intervals, and the time until
 /// that is written. What a row shows is the server's own knowledge.
@@ -110,12 +114,21 @@ impl SortBy {
     fn column(self) -> &'static str {
         match self {
             Self::Host => "e.hostname",
-            Self::Seen => "coalesce(e.last_seen_at, 'epoch')",
+            Self::Seen => SEEN_AT,
             Self::Isolation => "e.isolation_group",
             Self::Os => "e.os",
             Self::Version => "e.agent_version",
-            Self::Load => "e.load_hundredths",
+            Self::Load => "s.load_hundredths",
         }
+    }
+
+    /// Of the same table as the column: an index has both.
+    fn id(self) -> &'static str {
+        if self.is_by_seen() { "s.endpoint_id" } else { "e.id" }
+    }
+
+    fn is_by_seen(self) -> bool {
+        matches!(self, Self::Seen | Self::Load)
     }
 
     fn is_text(self) -> bool {
@@ -147,13 +160,16 @@ impl Store {
         part: &Part,
         now: DateTime<Utc>,
     ) -> Result<Vec<(EndpointId, Place)>, StoreError> {
-        let column = part.by.column();
+        let (column, id) = (part.by.column(), part.by.id());
         let downwards = part.descending != part.backwards;
+        let away = self.away(search, part.by.is_by_seen(), now).await?;
         let mut sql = QueryBuilder::new("SELECT e.id, ");
-        sql.push(column).push(" FROM endpoints e WHERE e.status <> 'revoked'");
-        narrow(&mut sql, search, now);
+        sql.push(column).push(" FROM endpoints e").push(away.join());
+        sql.push(" WHERE e.status <> 'revoked'");
+        narrow(&mut sql, search, &away, now);
         if let Some(from) = &part.from {
-            sql.push(" AND (").push(column).push(", e.id) ").push(if downwards { "< (" } else { "> (" });
+            let side = if downwards { ") < (" } else { ") > (" };
+            sql.push(" AND (").push(column).push(", ").push(id).push(side);
             match &from.key {
                 SortKey::Text(text) => sql.push_bind(text),
                 SortKey::Number(micros) if part.by == SortBy::Seen => {
@@ -164,7 +180,7 @@ impl Store {
             sql.push(", ").push_bind(&from.id).push(")");
         }
         let order = if downwards { " DESC" } else { "" };
-        sql.push(" ORDER BY ").push(column).push(order).push(", e.id").push(order);
+        sql.push(" ORDER BY ").push(column).push(order).push(", ").push(id).push(order);
         sql.push(" LIMIT ").push_bind(part.limit);
         let rows = sql.build().persistent(false).fetch_all(&self.searching).await?;
         let mut found = rows
@@ -189,8 +205,10 @@ impl Store {
         limit: i64,
         now: DateTime<Utc>,
     ) -> Result<Vec<(EndpointId, String)>, StoreError> {
-        let mut sql = QueryBuilder::new("SELECT e.id, e.hostname FROM endpoints e WHERE e.status = 'active'");
-        narrow(&mut sql, search, now);
+        let away = self.away(search, false, now).await?;
+        let mut sql = QueryBuilder::new("SELECT e.id, e.hostname FROM endpoints e");
+        sql.push(away.join()).push(" WHERE e.status = 'active'");
+        narrow(&mut sql, search, &away, now);
         sql.push(" ORDER BY e.hostname, e.id LIMIT ").push_bind(limit);
         let rows = sql.build().persistent(false).fetch_all(&self.searching).await?;
         rows.iter().map(|row| Ok((endpoint_id("endpoints", row.try_get(0)?)?, row.try_get(1)?))).collect()
@@ -206,12 +224,18 @@ impl Store {
         /// Systems and versions are what hosts call them.
         const MOST_KINDS: i64 = 20_000;
 
-        let mut sql = QueryBuilder::new("SELECT e.os, e.agent_version, ");
-        push_connection(&mut sql, now);
-        sql.push(", e.isolation_group, ");
+        let away = self.away(search, false, now).await?;
+        let mut sql = QueryBuilder::new(
+            "SELECT e.os, e.agent_version,
+               (CASE WHEN e.status = 'awaiting_approval' THEN 2 WHEN a.endpoint_id IS NULL THEN 0 ELSE 1 END)::smallint,
+               e.isolation_group, ",
+        );
         push_seen(&mut sql, now);
-        sql.push(", count(*) FROM endpoints e WHERE e.status <> 'revoked'");
-        narrow(&mut sql, search, now);
+        sql.push(", count(*) FROM endpoints e").push(away.join());
+        // Only with those that are away: measured with 50,000 rows, 32 ms instead of 47.
+        sql.push(" LEFT JOIN (").push(AWAY).push_bind(now - CONNECTED_FOR);
+        sql.push(") AS a ON a.endpoint_id = e.id WHERE e.status <> 'revoked'");
+        narrow(&mut sql, search, &away, now);
         sql.push(" GROUP BY 1, 2, 3, 4, 5 LIMIT ").push_bind(MOST_KINDS);
         let rows = sql.build().persistent(false).fetch_all(&self.searching).await?;
         let bad = |column| StoreError::BadRow { table: "endpoints", column, id: "a group".to_owned() };
@@ -223,7 +247,7 @@ impl Store {
                     connection: of_number(ConnectionIs::ALL, row.try_get(2)?).ok_or_else(|| bad("status"))?,
                     isolation: of_number(IsolationIs::ALL, row.try_get(3)?)
                         .ok_or_else(|| bad("isolation_group"))?,
-                    seen: of_number(SeenIs::ALL, row.try_get(4)?).ok_or_else(|| bad("last_seen_at"))?,
+                    seen: of_number(SeenIs::ALL, row.try_get(4)?).ok_or_else(|| bad("seen"))?,
                     count: row.try_get(5)?,
                 })
             })
@@ -238,10 +262,10 @@ impl Store {
         limit: i64,
         now: DateTime<Utc>,
     ) -> Result<Vec<(String, i64)>, StoreError> {
-        let mut sql = QueryBuilder::new(
-            "SELECT l, count(*) FROM endpoints e, unnest(e.labels) AS l WHERE e.status <> 'revoked'",
-        );
-        narrow(&mut sql, search, now);
+        let away = self.away(search, false, now).await?;
+        let mut sql = QueryBuilder::new("SELECT l, count(*) FROM endpoints e");
+        sql.push(away.join()).push(", unnest(e.labels) AS l WHERE e.status <> 'revoked'");
+        narrow(&mut sql, search, &away, now);
         sql.push(" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ").push_bind(limit);
         let rows = sql.build().persistent(false).fetch_all(&self.searching).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
@@ -258,87 +282,16 @@ impl Store {
     }
 }
 
-/// Adds what the search asks for, each behind an AND.
-fn narrow(sql: &mut QueryBuilder<Postgres>, search: &EndpointSearch, now: DateTime<Utc>) {
-    let EndpointSearch { words, labels, os, versions, connection, isolation, seen } = search;
-    for word in words {
-        let literal = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        sql.push(" AND e.search LIKE ").push_bind(format!("%{literal}%"));
-        // Measured with 50,000 rows, one of which matches: 0.9 ms instead of 19. Shorter words are in most rows anyway.
-        if word.chars().count() >= 3 {
-            sql.push(" AND trigrams(e.search) @> trigrams(").push_bind(word.clone()).push(")");
-        }
-    }
-    if !labels.is_empty() {
-        sql.push(" AND e.labels @> ").push_bind(labels.clone());
-    }
-    if !os.is_empty() {
-        sql.push(" AND e.os = ANY(").push_bind(os.clone()).push(")");
-    }
-    if !versions.is_empty() {
-        sql.push(" AND e.agent_version = ANY(").push_bind(versions.clone()).push(")");
-    }
-    if !isolation.is_empty() {
-        let numbers: Vec<i16> = isolation.iter().map(|one| *one as i16).collect();
-        sql.push(" AND e.isolation_group = ANY(").push_bind(numbers).push(")");
-    }
-    // As ranges and not as the numbers that they are counted by: the planner knows how many rows are in a range.
-    any_of(sql, connection, |sql, one| {
-        let limit = now - CONNECTED_FOR;
-        match one {
-            ConnectionIs::Connected => {
-                sql.push("e.status = 'active' AND e.last_seen_at >= ").push_bind(limit)
-            }
-            ConnectionIs::Offline => sql
-                .push("e.status = 'active' AND (e.last_seen_at IS NULL OR e.last_seen_at < ")
-                .push_bind(limit)
-                .push(")"),
-            ConnectionIs::AwaitingApproval => sql.push("e.status = 'awaiting_approval'"),
-        };
-    });
-    any_of(sql, seen, |sql, one| {
-        let number = one as usize;
-        match SEEN_ENDS.get(number) {
-            Some(end) => sql.push("e.last_seen_at >= ").push_bind(now - *end),
-            None => sql
-                .push("(e.last_seen_at IS NULL OR e.last_seen_at < ")
-                .push_bind(now - SEEN_ENDS[3])
-                .push(")"),
-        };
-        if let Some(begin) = number.checked_sub(1).filter(|_| number < SEEN_ENDS.len()) {
-            sql.push(" AND e.last_seen_at < ").push_bind(now - SEEN_ENDS[begin]);
-        }
-    });
-}
-
-const SEEN_ENDS: [TimeDelta; 4] =
-    [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::days(1), TimeDelta::days(7)];
-
-fn any_of<T: Copy>(
-    sql: &mut QueryBuilder<Postgres>,
-    wanted: &[T],
-    push: impl Fn(&mut QueryBuilder<Postgres>, T),
-) {
-    for (place, one) in wanted.iter().enumerate() {
-        sql.push(if place == 0 { " AND ((" } else { " OR (" });
-        push(sql, *one);
-        sql.push(if place + 1 == wanted.len() { "))" } else { ")" });
-    }
-}
-
-fn push_connection(sql: &mut QueryBuilder<Postgres>, now: DateTime<Utc>) {
-    sql.push("(CASE WHEN e.status = 'awaiting_approval' THEN 2 WHEN e.last_seen_at >= ")
-        .push_bind(now - CONNECTED_FOR)
-        .push(" THEN 0 ELSE 1 END)::smallint");
-}
-
+/// Of `a`, which has only those that are away; the others were seen within the first of the ends.
 fn push_seen(sql: &mut QueryBuilder<Postgres>, now: DateTime<Utc>) {
-    sql.push("(CASE");
+    sql.push("(CASE WHEN a.endpoint_id IS NULL THEN 0");
     for (number, end) in SEEN_ENDS.into_iter().enumerate() {
-        sql.push(" WHEN e.last_seen_at >= ").push_bind(now - end).push(format!(" THEN {number}"));
+        sql.push(" WHEN a.last_seen_at >= ").push_bind(now - end).push(format!(" THEN {number}"));
     }
     sql.push(" ELSE 4 END)::smallint");
 }
+
+const _: () = assert!(CONNECTED_FOR.num_seconds() <= SEEN_ENDS[0].num_seconds());
 
 fn of_number<T: Copy>(all: &[T], number: i16) -> Option<T> {
     all.get(usize::try_from(number).ok()?).copied()

@@ -32,7 +32,7 @@ const QUERIES: [&str; 14] = [
 pub(in crate::bench) async fn measure(settings: &Settings) -> anyhow::Result<Outcome> {
     let lab = Lab::start(settings).await?;
     lab.postgres.execute(&fill(settings.scaled(ENDPOINTS))).await?;
-    lab.postgres.execute("VACUUM (ANALYZE) endpoints, telemetry_latest").await?;
+    lab.postgres.execute("VACUUM (ANALYZE) endpoints, endpoint_seen, telemetry_latest").await?;
     let mut caller = lab.operator.caller().await?;
     let mut commits_seen = commits(&lab.postgres).await?;
     let (mut pages, mut single) = (Recorder::default(), Recorder::default());
@@ -96,16 +96,18 @@ async fn ask(caller: &mut Caller, query: &str, limit: u32, took: &mut Recorder) 
 fn fill(endpoints: u64) -> String {
     format!(
         "INSERT INTO endpoints
-           (id, hostname, epoch, public_key, machine_id, status, agent_version, os, enrolled_at, last_seen_at, labels,
-            addresses, load_hundredths)
+           (id, hostname, epoch, public_key, machine_id, status, agent_version, os, enrolled_at, labels, addresses)
          SELECT 'ep_' || md5(n::text), (ARRAY['web', 'db', 'app', 'mail', 'build'])[1 + n % 5] || '-' || lpad(n::text, 6, '0'),
                 1, decode(md5(n::text) || md5((n + 1)::text), 'hex'), 'm' || n, 'active', '0.' || n % 4 || '.0',
                 (ARRAY['Debian GNU/Linux 12 (bookworm)', 'Ubuntu 24.04.1 LTS', 'Red Hat Enterprise Linux 9.4 (Plow)',
                        'AlmaLinux 9'])[1 + n / 7 % 4],
-                now(), now() + CASE WHEN n / 7 % 20 = 0 THEN interval '-3 hours' ELSE interval '1 hour' END,
-                ARRAY['team-' || n % 30, (ARRAY['prod', 'test'])[1 + n % 2]],
-                '10.' || n / 65536 || '.' || n / 256 % 256 || '.' || n % 256, n % 800
+                now(), ARRAY['team-' || n % 30, (ARRAY['prod', 'test'])[1 + n % 2]],
+                '10.' || n / 65536 || '.' || n / 256 % 256 || '.' || n % 256
          FROM generate_series(1, {endpoints}) AS n;
+         UPDATE endpoint_seen SET
+           last_seen_at = now() + CASE WHEN n / 7 % 20 = 0 THEN interval '-3 hours' ELSE interval '1 hour' END,
+           load_hundredths = n % 800
+         FROM generate_series(1, {endpoints}) AS n WHERE endpoint_id = 'ep_' || md5(n::text);
          INSERT INTO desired_isolation
            (endpoint_id, command_id, direction, state, created_by, created_at, reason, expires_at)
          SELECT 'ep_' || md5(n::text), n, 'isolate', 'executed', 'bench', now(), 'bench', now() + interval '7 days'
