@@ -96,4 +96,14 @@ test("evidence is collected, arrives, and is read", async ({ page }) => {
   const download = page.waitForEvent("download");
   await page.getByRole("link", { name: "Download the bundle" }).click();
   expect((await download).suggestedFilename()).toMatch(/^evidence-web-01-\d+\.zip$/);
+
+  await page.getByText("Discard this bundle").click();
+  const form = page.locator("#discard");
+  await form.getByRole("button", { name: "Discard" }).click();
+  await expect(form.getByLabel("Reason")).toHaveAttribute("aria-invalid", "true");
+  await form.getByLabel("Reason").fill("collected for a test");
+  await form.getByRole("button", { name: "Discard" }).click();
+  await expect(page.getByRole("status").filter({ hasText: "is discarded" })).toBeVisible();
+  await expect(page.getByRole("main")).toContainText("collected for a test");
+  await expect(page.getByRole("link", { name: "Download the bundle" })).toHaveCount(0);
 });

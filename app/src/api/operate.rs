@@ -17,7 +17,10 @@ pub async fn operate(form: Secret) -> Result<Sheet, ApiError> {
 mod ssr {
     use secrecy::SecretString;
     use uuid::Uuid;
-    use voltaxe_orchestrator::authority::{OperatorId, Role};
+    use voltaxe_orchestrator::{
+        authority::{OperatorId, Role},
+        evidence::Visit,
+    };
     use voltaxe_protocol::CommandId;
 
     use super::{
@@ -43,6 +46,7 @@ mod ssr {
             "set_rate_limit" => asked.set_rate_limit().await,
             "remove_rate_limit" => asked.remove_rate_limit().await,
             "cancel_command" => asked.cancel_command().await,
+            "discard_evidence" => asked.discard_evidence().await,
             _ => Err(parse::invalid("action", "is not known")),
         };
         Ok(Sheet { parts: vec![Part::Text(said?)], ..Sheet::default() })
@@ -151,6 +155,13 @@ mod ssr {
             } else {
                 format!("The host is asked to give command {id} back.")
             })
+        }
+
+        async fn discard_evidence(&self) -> Result<String, ApiError> {
+            let (permit, id) = (self.caller.permit()?, CommandId(self.id("id")?));
+            let visit = Visit { from: Some(self.caller.client), at: self.caller.now };
+            self.caller.strike.discard_evidence(&permit, id, self.form.get("reason"), visit).await?;
+            Ok(format!("The bundle of command {id} is discarded."))
         }
     }
 }

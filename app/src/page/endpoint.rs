@@ -126,7 +126,10 @@ fn Loaded(page: Page, mark: Mark) -> impl IntoView {
                 <Facts endpoint/>
                 <Resources endpoint/>
                 <NotesPanel notes endpoint_id=id.clone()/>
-                {Extra::Charts(id).draw()}
+                <section class="panel charts" aria-labelledby="charts-title">
+                    <h2 id="charts-title">"Telemetry"</h2>
+                    {Extra::Charts(id).draw()}
+                </section>
             </div>
         </div>
     }

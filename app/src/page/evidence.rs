@@ -9,6 +9,7 @@ use leptos_router::hooks::{use_location, use_params_map};
 use super::{
     Problem,
     asking::{asking_form, reason},
+    records::record_form::{Done, record_form},
     session,
     sheet_head::sheet_head,
     start::{Started, start_sheet},
@@ -17,14 +18,14 @@ use crate::{
     api,
     clock::mounted,
     live::{Change, Live, Mark},
-    model::{Sheet, SheetOf},
+    model::{Sheet, SheetOf, sheet::Part},
     ui::{
         Icon, Shape, all,
         dom::{Gathered, effect, spawn},
         field::{Control, Field, fields},
         maybe, part,
         sheet::{self, progress},
-        tag, view, words,
+        tag, tag_with, view, words,
     },
 };
 
@@ -39,15 +40,16 @@ pub fn EvidenceList() -> impl IntoView {
 
 #[component]
 pub fn Evidence() -> impl IntoView {
+    let asked = bundle_asked();
+    start_sheet(move || asked.get(), |started, mark| draw(started, mark, false))
+}
+
+fn bundle_asked() -> Signal<SheetOf> {
     let (params, location) = (use_params_map(), use_location());
-    start_sheet(
-        move || {
-            let id = params.read().get("id").unwrap_or_default();
-            let search = location.search.get();
-            SheetOf::Evidence(id, search.trim_start_matches('?').to_owned())
-        },
-        |started, mark| draw(started, mark, false),
-    )
+    Signal::derive(move || {
+        let id = params.read().get("id").unwrap_or_default();
+        SheetOf::Evidence(id, location.search.get().trim_start_matches('?').to_owned())
+    })
 }
 
 fn draw(started: Started<Sheet>, mark: Mark, is_list: bool) -> AnyView {
@@ -70,11 +72,30 @@ fn Loaded(sheet: Sheet, mark: Mark, is_list: bool) -> impl IntoView {
     if is_list {
         follow(endpoint_id.clone(), parts, under_way, mark);
     }
+    let said = RwSignal::new(Vec::new());
+    let asked = bundle_asked();
+    let done = Done::new(move |answer: Sheet| {
+        said.set(answer.parts);
+        let of = asked.get_untracked();
+        spawn(async move {
+            if let Ok(sheet) = api::sheet(of).await {
+                parts.try_set(sheet.parts);
+            }
+        });
+    });
     let form = is_list.then(|| collect(endpoint_id));
     let progress = maybe(move || under_way.get().map(|(words, percent)| progress(words, percent)));
     let filter = RwSignal::new(String::new());
-    let drawn = part(move || sheet::parts(parts.get(), filter.into()));
-    all([Some(head), form, Some(progress), Some(filter_field(filter)), Some(drawn)].into_iter().flatten())
+    let drawn = part(move || {
+        all(parts.get().into_iter().map(|part| match part {
+            Part::Form(form) => record_form(form, done),
+            part => sheet::parts(vec![part], filter.into()),
+        }))
+    });
+    let answer = part(move || sheet::parts(said.get(), Signal::stored(String::new())));
+    let answer = tag_with("div", &[("role", "status"), ("class", "said")], answer);
+    let parts = [Some(head), Some(answer), form, Some(progress), Some(filter_field(filter)), Some(drawn)];
+    all(parts.into_iter().flatten())
 }
 
 /// Hides the rows of all tables without its words.
@@ -96,12 +117,7 @@ fn filter_field(filter: RwSignal<String>) -> AnyView {
 }
 
 /// Draws the list again when a bundle comes, and how far a collection is.
-fn follow(
-    id: String,
-    parts: RwSignal<Vec<crate::model::sheet::Part>>,
-    under_way: RwSignal<Option<(String, u8)>>,
-    mark: Mark,
-) {
+fn follow(id: String, parts: RwSignal<Vec<Part>>, under_way: RwSignal<Option<(String, u8)>>, mark: Mark) {
     let live = Live::expect();
     let look_again = Gathered::new(Duration::from_millis(500), {
         let id = id.clone();

@@ -1,14 +1,18 @@
 //! Bundles of evidence: an endpoint's list, a bundle's files, and who had it in hands.
 
-use voltaxe_orchestrator::evidence::{EvidenceFilter, EvidenceRecord, EvidenceStatus, Visit};
+use voltaxe_orchestrator::{
+    authority::may,
+    evidence::{EvidenceFilter, EvidenceRecord, EvidenceStatus, Visit},
+};
 use voltaxe_protocol::CommandId;
 
 use super::{json, text};
 use crate::{
-    api::{caller::Caller, parse::Form},
+    api::{caller::Caller, parse::Form as Query},
     error::ApiError,
     model::{
         Sheet,
+        record::{Form, Input, Kind},
         sheet::{Part, Row, Table},
         time,
     },
@@ -46,7 +50,7 @@ pub(super) async fn list(caller: &Caller, endpoint: &str) -> Result<Vec<Part>, A
 
 pub(super) async fn bundle(caller: &Caller, id: &str, query: &str) -> Result<Sheet, ApiError> {
     let id: CommandId = id.parse().map_err(|_| ApiError::NotFound)?;
-    let query = Form::of(query);
+    let query = Query::of(query);
     let record = caller.strike.evidence(&caller.permit()?, id).await?;
     let visit = Visit { from: Some(caller.client), at: caller.now };
     let mut parts = facts(&record);
@@ -58,12 +62,38 @@ pub(super) async fn bundle(caller: &Caller, id: &str, query: &str) -> Result<She
         }
     }
     parts.extend(custody(caller, id, query.number("before")?).await?);
+    if record.discarded.is_none() && caller.permit::<may::DiscardEvidence>().is_ok() {
+        parts.push(Part::Form(discard(id)));
+    }
     Ok(Sheet {
         title: format!("Evidence {id}"),
         back: Some((format!("/endpoints/{}/evidence", record.endpoint_id), record.hostname)),
         endpoint_id: record.endpoint_id.to_string(),
         parts,
     })
+}
+
+fn discard(id: CommandId) -> Form {
+    Form {
+        id: "discard".to_owned(),
+        title: "Discard this bundle".to_owned(),
+        about: "Its bytes are removed for good. That it was there, who discarded it, when and why stays, and its chain of custody."
+            .to_owned(),
+        hidden: vec![
+            ("action".to_owned(), "discard_evidence".to_owned()),
+            ("id".to_owned(), id.to_string()),
+        ],
+        fields: vec![Input {
+            name: "reason".to_owned(),
+            label: "Reason".to_owned(),
+            about: "3 to 500 characters; kept with the bundle's record".to_owned(),
+            value: String::new(),
+            kind: Kind::Text,
+        }],
+        button: "Discard".to_owned(),
+        tone: "danger".to_owned(),
+        ..Form::default()
+    }
 }
 
 fn facts(record: &EvidenceRecord) -> Vec<Part> {

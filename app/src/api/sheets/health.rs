@@ -76,7 +76,10 @@ fn figures(health: &Health) -> Vec<Figure> {
         of(
             "A click's commit",
             micros(now.commit_p50_micros),
-            &format!("half of them within this, 99 % within {}", micros(now.commit_p99_micros)),
+            &now.commit_p99_micros.map_or_else(
+                || "half of them take at most this".to_owned(),
+                |p99| format!("half of them within this, 99 % within {}", micros(Some(p99))),
+            ),
             |s| s.commit_p99_micros.unwrap_or_default(),
         ),
         of("A push", micros(now.push_p99_micros), "99 % are on their way within this", |s| {

@@ -69,20 +69,15 @@ pub fn charts(endpoint_id: String) -> AnyView {
         }
     };
     view! {
-        <section class="panel" aria-labelledby="charts-title">
-            <div class="charts__head">
-                <h2 id="charts-title">"Telemetry"</h2>
-                <div class="asks" role="group" aria-label="How far back">
-                    {choice("24 h", false)} {choice("7 d", true)}
-                </div>
-            </div>
-            {problem(error)}
-            {part(move || match has_points.get() {
-                None => words("p", "muted", "Loading…"),
-                Some(false) => words("p", "muted", "The host reported nothing in this time."),
-                Some(true) => view! { <Drawn series chosen/> },
-            })}
-        </section>
+        <div class="asks charts__range" role="group" aria-label="How far back">
+            {choice("24 h", false)} {choice("7 d", true)}
+        </div>
+        {problem(error)}
+        {part(move || match has_points.get() {
+            None => words("p", "muted", "Loading…"),
+            Some(false) => words("p", "muted", "The host reported nothing in this time."),
+            Some(true) => view! { <Drawn series chosen/> },
+        })}
     }
 }
 
