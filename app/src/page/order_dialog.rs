@@ -85,6 +85,10 @@ pub fn order_dialog(
                 }
                 form::reset("order-form", FIELDS);
                 form::set_value("order-reason", &opened.reason);
+                if let Some((exceptions, allow_dns)) = &opened.terms {
+                    form::set_value("order-exceptions", exceptions);
+                    form::set_checked("order-form", "allow_dns", *allow_dns);
+                }
                 form::set_value("order-undo", &undo_seconds().to_string());
                 error.set(None);
                 preview.answer.set(None);

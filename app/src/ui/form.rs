@@ -35,6 +35,14 @@ pub fn set_value(id: &str, value: &str) {
     }
 }
 
+/// Of a checkbox without an id, by its name.
+pub fn set_checked(form: &str, name: &str, checked: bool) {
+    let selector = format!("#{form} [name={name}]");
+    if let Ok(Some(field)) = leptos::prelude::document().query_selector(&selector) {
+        let _ = Reflect::set(&field, &JsValue::from_str("checked"), &JsValue::from_bool(checked));
+    }
+}
+
 pub fn reset(id: &str, fields: &Fields) {
     if let Some(form) = element::<HtmlFormElement>(id) {
         form.reset();

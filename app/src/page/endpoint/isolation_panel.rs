@@ -34,19 +34,21 @@ pub fn IsolationPanel(host: Host) -> impl IntoView {
     let answer = RwSignal::new(None::<String>);
     let desired = Memo::new(move |_| endpoint.with(|endpoint| endpoint.desired.clone()));
     let takes_orders = Memo::new(move |_| endpoint.with(|endpoint| endpoint.admission == Admission::Active));
-    let ask = move |order: Order, reason: String| {
+    let ask = move |order: Order, failed: Option<Desired>| {
         answer.set(None);
         let target = endpoint.with_untracked(|endpoint| Target::Host {
             id: endpoint.id.clone(),
             hostname: endpoint.hostname.clone(),
         });
-        draft.set(Some(Draft::new(order, target, reason)));
+        let reason = failed.as_ref().map(|failed| failed.reason.clone()).unwrap_or_default();
+        let terms = failed.map(|failed| (failed.exceptions, failed.allow_dns));
+        draft.set(Some(Draft::new(order, target, reason).on_terms(terms)));
     };
-    let open = move |(direction, reason): (Direction, String)| ask(direction.into(), reason);
+    let open = move |(direction, failed): (Direction, Option<Desired>)| ask(direction.into(), failed);
     let session = StoredValue::new(session());
     asked_by_address(move |order| {
         if takes_orders.get_untracked() && session.with_value(|session| session.may(order).yes) {
-            ask(order, String::new());
+            ask(order, None);
         }
     });
     let on_sent = move |(order, sent): (Order, Sent)| {
@@ -131,7 +133,7 @@ fn withdraw(host: Host, desired: Memo<Option<Desired>>) -> AnyView {
 fn Buttons(
     isolation: Memo<Isolation>,
     desired: Memo<Option<Desired>>,
-    open: Callback<(Direction, String)>,
+    open: Callback<(Direction, Option<Desired>)>,
 ) -> impl IntoView {
     let session = StoredValue::new(session());
     let may = move |direction| session.with_value(|session| session.may(Order::from(direction)).yes);
@@ -140,32 +142,29 @@ fn Buttons(
     let press = move |_| {
         let (direction, enabled) = main_action.get_untracked();
         if enabled && may(direction) {
-            open.run((direction, String::new()));
+            open.run((direction, None));
         }
     };
     let disabled = move || {
         let (direction, enabled) = main_action.get();
         (!enabled || !may(direction)).then_some("true")
     };
-    // The other order, and the failed one again with its reason.
+    // The other order, and the failed one again with its reason and terms.
     let others = Memo::new(move |_| {
         let other = isolation.with(Isolation::other_action).map(|direction| (direction, None));
         let failed = match isolation.get() {
-            Isolation::Failed { direction, .. } => {
-                desired.get().map(|desired| (direction, Some(desired.reason)))
-            }
+            Isolation::Failed { direction, .. } => desired.get().map(|failed| (direction, Some(failed))),
             _ => None,
         };
         other.into_iter().chain(failed).filter(|(direction, _)| may(*direction)).collect::<Vec<_>>()
     });
-    let other = move |(direction, reason): (Direction, Option<String>)| {
-        let name = match reason {
+    let other = move |(direction, failed): (Direction, Option<Desired>)| {
+        let name = match failed {
             Some(_) => "Retry".to_owned(),
             None => format!("{} Endpoint", direction.verb()),
         };
-        let reason = reason.unwrap_or_default();
         view! {
-            <button class="button" type="button" on:click=move |_| open.run((direction, reason.clone()))>
+            <button class="button" type="button" on:click=move |_| open.run((direction, failed.clone()))>
                 {name}
             </button>
         }

@@ -14,6 +14,8 @@ pub struct Draft {
     pub order: Order,
     pub target: Target,
     pub reason: String,
+    /// What stays open, as lines of its field, and whether names are resolved.
+    pub terms: Option<(String, bool)>,
     key: String,
     /// It was sent and refused: the dialog opens with what was written, and says why.
     pub refusal: Option<ApiError>,
@@ -34,7 +36,11 @@ type Answer = Pin<Box<dyn Future<Output = Result<Sent, ApiError>>>>;
 impl Draft {
     /// In the browser only.
     pub fn new(order: Order, target: Target, reason: String) -> Self {
-        Self { order, target, reason, key: new_key(), refusal: None }
+        Self { order, target, reason, terms: None, key: new_key(), refusal: None }
+    }
+
+    pub fn on_terms(self, terms: Option<(String, bool)>) -> Self {
+        Self { terms, ..self }
     }
 
     pub fn refused(self, why: ApiError) -> Self {
