@@ -10,10 +10,13 @@ const LOAD = path.join(ROOT, "target/release/voltaxe-load");
 /** Enrols `agents` simulated hosts and makes the operator who looks at them. */
 export function populate(lab: Lab, agents: number): string {
   lab.admin(["create-operator", "--username", ADMIN.username, "--role", "admin", "--password-file", "-"], ADMIN.password);
-  const token = lab.admin(["enrolment-token", "--label", "bench", "--uses", String(agents)]);
+  // A token enrols at most so many; the fleet is divided equally among them.
+  const tokens = Math.ceil(agents / 1_000);
+  const token = (): string => lab.admin(["enrolment-token", "--label", "bench", "--uses", String(Math.ceil(agents / tokens))]);
+  const strings = Array.from({ length: tokens }, token).join("");
   const file = path.join(lab.state, "fleet.json");
   const words = ["populate", "--server", lab.url, "--agents", String(agents), "--fleet", file];
-  execFileSync(LOAD, words, { input: token, stdio: ["pipe", "ignore", "inherit"] });
+  execFileSync(LOAD, words, { input: strings, stdio: ["pipe", "ignore", "inherit"] });
   return file;
 }
 
