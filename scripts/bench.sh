@@ -5,7 +5,7 @@
 #   target/bench-delivery.json), then a real browser: clicks with a real agent and real nftables (writes target/bench.json), the
 #   list's first paint on a slow processor, a thousand events a second on its stream, and a day's work on 50,000 endpoints
 #   (target/bench-paint.json, -stream.json, -scale.json).
-#   NAME: click enqueue lifecycle polls idle batch history snapshot, of the fleet's; browser, paint, scale or stream, of the browser's;
+#   NAME: click enqueue lifecycle polls idle batch history list pages snapshot, of the fleet's; browser, paint, scale or stream, of the browser's;
 #   or footprint (of the agent)
 # BENCH_QUICK=1 tries everything at a tenth of the size. BENCH_CLICKS (200), BENCH_HISTORY_ROWS (20000000), BENCH_FLEET (50000),
 # BENCH_SNAPSHOT_SECONDS (300) and BENCH_LOG (warn) change single sizes.

@@ -66,6 +66,8 @@ enum Figure {
     Batch,
     /// The same with 20 million rows of history.
     History,
+    /// The console's pages with 20 million rows of history.
+    Pages,
     /// The same while a snapshot is held.
     Snapshot,
 }
@@ -202,6 +204,7 @@ async fn measure_one(figure: Figure, settings: &Settings) -> anyhow::Result<Outc
         Figure::Idle => figure::idle::measure(settings).await,
         Figure::Batch => figure::batch::measure(settings).await,
         Figure::History => figure::history::measure(settings).await,
+        Figure::Pages => figure::history::pages::measure(settings).await,
         Figure::Snapshot => figure::snapshot::measure(settings).await,
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     Strike, StrikeError,
     authority::{Permit, may},
     model::Found,
-    search::{SLACK, search},
+    search::{Reads, SLACK, search},
     strike::search_words,
 };
 
@@ -60,10 +60,18 @@ impl Strike {
             oldest = store.audit_id_at(from - SLACK).await?.unwrap_or(end);
         }
         let by = self.audit_index_for(&mut filter).await?;
+        let mut left = AuditFilter { from: None, to: None, ..filter.clone() };
+        match by {
+            AuditBy::Action(_) => left.action = None,
+            AuditBy::Actor(_) => left.actor = None,
+            AuditBy::Endpoints(_) | AuditBy::Id => {}
+        }
+        let reads = if left == AuditFilter::default() { Reads::Wanted } else { Reads::More };
         let (by, filter) = (&by, &filter);
         let look = |ids, limit| store.find_audit(by, filter, ids, limit);
         let limit = limit.clamp(1, AT_ONCE);
-        let Found { rows, next } = search(oldest..end, limit, |record: &AuditRecord| record.id, look).await?;
+        let Found { rows, next } =
+            search(oldest..end, reads, limit, |record: &AuditRecord| record.id, look).await?;
         Ok(Found { rows: self.with_outcomes(rows).await?, next })
     }
 

@@ -21,9 +21,19 @@ pub(crate) const SLACK: TimeDelta = TimeDelta::minutes(1);
 /// Hosts that are looked for by their index; a name that fits more of them is found soon without.
 pub(crate) const HOSTS: i64 = 25;
 
+/// What a statement reads of a range of ids.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reads {
+    /// Also rows that are not wanted.
+    More,
+    /// By an index, only those that are: one statement does.
+    Wanted,
+}
+
 /// Looks through `ids` for `limit` rows. `look` answers those of a range, the newest first.
 pub(crate) async fn search<T, F>(
     ids: Range<i64>,
+    reads: Reads,
     limit: i64,
     id_of: fn(&T) -> i64,
     mut look: impl FnMut(Range<i64>, i64) -> F,
@@ -32,7 +42,8 @@ where
     F: Future<Output = Result<Vec<T>, StoreError>>,
 {
     let began = Instant::now();
-    let (mut rows, mut high, mut span) = (Vec::new(), ids.end, FIRST);
+    let first = if reads == Reads::Wanted { ids.end.saturating_sub(ids.start) } else { FIRST };
+    let (mut rows, mut high, mut span) = (Vec::new(), ids.end, first);
     while high > ids.start {
         let low = high.saturating_sub(span).max(ids.start);
         let asked_at = Instant::now();
@@ -65,7 +76,19 @@ mod tests {
             let rows: Vec<i64> = fitting.take(usize::try_from(limit).unwrap()).collect();
             std::future::ready(Ok(rows))
         };
-        search(ids, limit, |id| *id, rows).await.unwrap()
+        search(ids, Reads::More, limit, |id| *id, rows).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_an_index_answers_is_asked_for_once() {
+        let mut asked = Vec::new();
+        let look = |ids: Range<i64>, _| {
+            asked.push((ids.start, ids.end));
+            std::future::ready(Ok(vec![3]))
+        };
+        let found = search(0..3_000_000, Reads::Wanted, 2, |id| *id, look).await.unwrap();
+        assert_eq!((found.rows, found.next), (vec![3], None));
+        assert_eq!(asked, [(0, 3_000_000)]);
     }
 
     #[tokio::test]

@@ -129,7 +129,8 @@ impl Store {
         ids: Range<i64>,
         limit: i64,
     ) -> Result<Vec<AuditRecord>, StoreError> {
-        let db = &self.durable;
+        // Planned anew each time, as the commands' search is.
+        let db = &self.searching;
         let rows = match by {
             AuditBy::Endpoints(endpoints) => {
                 let found = found!(
@@ -146,8 +147,8 @@ impl Store {
                     filter,
                     ids,
                     limit,
-                    "FROM audit_log WHERE (actor, id) < ($10, $1) AND (actor, id) >= ($10, $2)",
-                    "ORDER BY actor DESC, id DESC LIMIT $3",
+                    "FROM audit_log WHERE actor = $10 AND id < $1 AND id >= $2",
+                    "ORDER BY id DESC LIMIT $3",
                     actor
                 );
                 found.fetch_all(db).await?
@@ -157,8 +158,8 @@ impl Store {
                     filter,
                     ids,
                     limit,
-                    "FROM audit_log WHERE (action, id) < ($10, $1) AND (action, id) >= ($10, $2)",
-                    "ORDER BY action DESC, id DESC LIMIT $3",
+                    "FROM audit_log WHERE action = $10 AND id < $1 AND id >= $2",
+                    "ORDER BY id DESC LIMIT $3",
                     action
                 );
                 found.fetch_all(db).await?

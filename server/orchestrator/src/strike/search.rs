@@ -8,7 +8,7 @@ use crate::{
     StrikeError,
     authority::{Permit, may},
     model::{CommandRecord, Found},
-    search::{HOSTS, SLACK, search},
+    search::{HOSTS, Reads, SLACK, search},
 };
 
 const LONGEST_CHARS: usize = 200;
@@ -42,9 +42,10 @@ impl Strike {
         };
         let end = before.map_or(newest, |id| newest.min(id.0));
         let by = self.index_for(&mut filter).await?;
+        let reads = if is_all(&by, &filter) { Reads::Wanted } else { Reads::More };
         let (by, filter) = (&by, &filter);
         let look = |ids, limit| store.find_commands(by, filter, ids, limit);
-        Ok(search(oldest..end, limit, |record: &CommandRecord| record.id.0, look).await?)
+        Ok(search(oldest..end, reads, limit, |record: &CommandRecord| record.id.0, look).await?)
     }
 
     /// The index that leaves least; what it answers for need not be compared again where that costs.
@@ -75,6 +76,19 @@ impl Strike {
         }
         Ok(hosts)
     }
+}
+
+/// Whether the index and the ids answer all that the filter asks for.
+fn is_all(by: &By, filter: &CommandFilter) -> bool {
+    let mut left = CommandFilter { from: None, to: None, ..filter.clone() };
+    match by {
+        By::Batch(_) => left.batch = None,
+        By::State(_) => left.state = None,
+        By::Operator(_) => left.operator = None,
+        By::Kind(_) => left.kind = None,
+        By::Endpoints(_) | By::Id => {}
+    }
+    left == CommandFilter::default()
 }
 
 fn checked(mut filter: CommandFilter) -> Result<CommandFilter, StrikeError> {

@@ -1,5 +1,6 @@
 //! The same orders with little and with much history, in turn: the big partitions are attached and detached.
 
+pub(in crate::bench) mod pages;
 mod rows;
 
 use anyhow::Context as _;

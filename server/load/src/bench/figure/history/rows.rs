@@ -75,7 +75,9 @@ impl Part {
             "CREATE UNLOGGED TABLE {table} (LIKE command_history INCLUDING DEFAULTS INCLUDING CONSTRAINTS)
                WITH (autovacuum_enabled = off);
              WITH hosts AS (SELECT array_agg(id ORDER BY id) AS ids, array_agg(hostname ORDER BY id) AS names FROM endpoints),
-                  span AS (SELECT '{from}'::timestamptz AS begins, ('{to}'::timestamptz - '{from}'::timestamptz) / {rows} AS step)
+                  -- Rounded down, or the last ones would be too late.
+                  span AS (SELECT '{from}'::timestamptz AS begins, floor(extract(epoch FROM
+                             '{to}'::timestamptz - '{from}'::timestamptz) * 1000000 / {rows}) * interval '1 microsecond' AS step)
              INSERT INTO {table}
                (id, hostname, command, params, status, created_at, delivered_at, executed_at, result, created_by, priority,
                 endpoint_id, epoch, reason, expires_at, attempt, channel, started_at, finished_at)
