@@ -129,8 +129,7 @@ impl Store {
         ids: Range<i64>,
         limit: i64,
     ) -> Result<Vec<AuditRecord>, StoreError> {
-        // Planned anew each time, as the commands' search is.
-        let db = &self.searching;
+        let db = &self.durable;
         let rows = match by {
             AuditBy::Endpoints(endpoints) => {
                 let found = found!(
@@ -151,7 +150,8 @@ impl Store {
                     "ORDER BY id DESC LIMIT $3",
                     actor
                 );
-                found.fetch_all(db).await?
+                // Planned anew, as for commands.
+                found.fetch_all(&self.searching).await?
             }
             AuditBy::Action(action) => {
                 let found = found!(
@@ -162,7 +162,8 @@ impl Store {
                     "ORDER BY id DESC LIMIT $3",
                     action
                 );
-                found.fetch_all(db).await?
+                // Planned anew, as for commands.
+                found.fetch_all(&self.searching).await?
             }
             AuditBy::Id => {
                 let found = found!(
