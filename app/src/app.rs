@@ -31,7 +31,7 @@ pub fn App() -> impl IntoView {
         Desk::provide();
     }
 
-    // Async: the status of a page is known before its first byte, and without JavaScript it is complete.
+    // Async: the status of a page is known before its first byte, and without JavaScript all that needs none is there.
     view! {
         <Title formatter=|title: String| {
             if title.is_empty() { "Voltaxe Sentinel".to_owned() } else { format!("{title} · Voltaxe Sentinel") }
@@ -86,9 +86,9 @@ const COMMANDS: Page = Page(|| Box::pin(orders(Orders::Commands)));
 const BATCHES: Page = Page(|| Box::pin(orders(Orders::Batches)));
 const BATCH: Page = Page(|| Box::pin(orders(Orders::Batch)));
 const SCHEDULES: Page = Page(|| Box::pin(orders(Orders::Schedules)));
-const TOKENS: Page = Page(|| Box::pin(access(Access::Tokens)));
-const ENROL: Page = Page(|| Box::pin(access(Access::Enrol)));
-const WEBHOOKS: Page = Page(|| Box::pin(access(Access::Webhooks)));
+const TOKENS: Page = Page(|| Box::pin(of_access(Access::Tokens)));
+const ENROL: Page = Page(|| Box::pin(of_access(Access::Enrol)));
+const WEBHOOKS: Page = Page(|| Box::pin(of_access(Access::Webhooks)));
 const PROCESSES: Page = Page(|| Box::pin(sheets(Sheets::Processes)));
 const EVIDENCE_LIST: Page = Page(|| Box::pin(sheets(Sheets::EvidenceList)));
 const EVIDENCE: Page = Page(|| Box::pin(sheets(Sheets::Evidence)));
@@ -99,6 +99,10 @@ const OPERATOR: Page = Page(|| Box::pin(sheets(Sheets::Operator)));
 const SETTINGS: Page = Page(|| Box::pin(sheets(Sheets::Settings)));
 const HEALTH: Page = Page(|| Box::pin(sheets(Sheets::Health)));
 const COMMAND: Page = Page(|| Box::pin(sheets(Sheets::Command)));
+
+async fn of_access(page: Access) -> AnyView {
+    (access(page).await)()
+}
 
 async fn list() -> AnyView {
     view! { <Console><Endpoints/></Console> }

@@ -11,6 +11,8 @@ use leptos::tachys::{
     view::{RenderHtml, add_attr::AddAnyAttr},
 };
 
+/// An attribute that is drawn anew is taken for the one that was in its place: views of one shape whose attributes differ in their
+/// names must not take turns in one place.
 #[derive(Clone, Copy, Debug)]
 pub struct Name(&'static str);
 

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     model::{Order, order::Sent},
-    ui::{later, view},
+    ui::{Drawn, later, view},
 };
 
 #[lazy]
@@ -67,13 +67,13 @@ pub enum Access {
 }
 
 #[lazy]
-pub fn access(what: Access) -> AnyView {
-    match what {
+pub fn access(what: Access) -> Drawn {
+    Box::new(move || match what {
         Access::Enrol => view! { <Console><Enrol/></Console> },
         Access::FirstEnrolment => first_enrolment(),
         Access::Tokens => view! { <Console><Tokens/></Console> },
         Access::Webhooks => view! { <Console><Webhooks/></Console> },
-    }
+    })
 }
 
 /// Pages that the server writes as sheets.
@@ -108,7 +108,7 @@ pub fn sheets(page: Sheets) -> AnyView {
     view! { <Console>{page()}</Console> }
 }
 
-/// What pages open and do not start with: loaded as soon as the page is there.
+/// What pages open and do not start with. The keys are on every page, so that all of it is loaded as soon as one is there.
 #[derive(Clone)]
 pub enum Extra {
     BulkDialog(RwSignal<Option<BulkDraft>>),
@@ -121,7 +121,8 @@ pub enum Extra {
         on_sent: Callback<(Order, Sent)>,
     },
     OutgoingBar,
-    SavedViews(Box<List>),
+    /// And how often they were opened.
+    SavedViews(Box<List>, RwSignal<u32>),
 }
 
 impl Extra {
@@ -140,13 +141,13 @@ pub fn keyboard() -> AnyView {
 }
 
 #[lazy]
-fn extra(what: Extra) -> AnyView {
-    match what {
+fn extra(what: Extra) -> Drawn {
+    Box::new(move || match what {
         Extra::BulkDialog(draft) => bulk_dialog(draft),
         Extra::Charts(endpoint_id) => charts(endpoint_id),
         Extra::Keyboard => keys_and_palette(),
         Extra::OrderDialog { draft, offline, on_sent } => order_dialog(draft, offline, on_sent),
         Extra::OutgoingBar => outgoing_bar(),
-        Extra::SavedViews(list) => saved_views(*list),
-    }
+        Extra::SavedViews(list, opened) => saved_views(*list, opened),
+    })
 }

@@ -9,7 +9,10 @@ use leptos_router::hooks::{use_location, use_params_map};
 use super::{
     Problem,
     asking::{asking_form, reason},
-    records::record_form::{Done, record_form},
+    records::{
+        SAID,
+        record_form::{Done, record_form},
+    },
     session,
     sheet_head::sheet_head,
     start::{Started, start_sheet},
@@ -21,7 +24,7 @@ use crate::{
     model::{Sheet, SheetOf, sheet::Part},
     ui::{
         Icon, Shape, all,
-        dom::{Gathered, effect, spawn},
+        dom::{Gathered, effect, focus, spawn},
         field::{Control, Field, fields},
         maybe, part,
         sheet::{self, progress},
@@ -76,6 +79,7 @@ fn Loaded(sheet: Sheet, mark: Mark, is_list: bool) -> impl IntoView {
     let asked = bundle_asked();
     let done = Done::new(move |answer: Sheet| {
         said.set(answer.parts);
+        focus(SAID);
         let of = asked.get_untracked();
         spawn(async move {
             if let Ok(sheet) = api::sheet(of).await {
@@ -93,7 +97,8 @@ fn Loaded(sheet: Sheet, mark: Mark, is_list: bool) -> impl IntoView {
         }))
     });
     let answer = part(move || sheet::parts(said.get(), Signal::stored(String::new())));
-    let answer = tag_with("div", &[("role", "status"), ("class", "said")], answer);
+    let attributes = [("id", SAID), ("role", "status"), ("tabindex", "-1"), ("class", "said")];
+    let answer = tag_with("div", &attributes, answer);
     let parts = [Some(head), Some(answer), form, Some(progress), Some(filter_field(filter)), Some(drawn)];
     all(parts.into_iter().flatten())
 }

@@ -88,6 +88,9 @@ pub fn order_dialog(
                 if let Some((exceptions, allow_dns)) = &opened.terms {
                     form::set_value("order-exceptions", exceptions);
                     form::set_checked("order-form", "allow_dns", *allow_dns);
+                    if *allow_dns || !exceptions.is_empty() {
+                        form::unfold("order-exceptions");
+                    }
                 }
                 form::set_value("order-undo", &undo_seconds().to_string());
                 error.set(None);

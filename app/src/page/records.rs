@@ -27,7 +27,7 @@ use crate::{
 
 const HEALTH_EVERY: Duration = Duration::from_secs(5);
 /// Where what came of a form is said.
-const SAID: &str = "said";
+pub const SAID: &str = "said";
 
 /// Which sheet is shown, for what draws it.
 #[derive(Clone, Copy)]

@@ -43,6 +43,24 @@ pub fn set_checked(form: &str, name: &str, checked: bool) {
     }
 }
 
+/// Opens what the element of this id is folded up in.
+pub fn unfold(id: &str) {
+    if let Some(fold) = fold_of(id) {
+        let _ = fold.set_attribute("open", "");
+    }
+}
+
+/// Folds it up.
+pub fn fold(id: &str) {
+    if let Some(fold) = fold_of(id) {
+        let _ = fold.remove_attribute("open");
+    }
+}
+
+fn fold_of(id: &str) -> Option<Element> {
+    element::<Element>(id)?.closest("details").ok().flatten()
+}
+
 pub fn reset(id: &str, fields: &Fields) {
     if let Some(form) = element::<HtmlFormElement>(id) {
         form.reset();

@@ -1,29 +1,31 @@
 //! Parts of a page that nobody needs at once: their code is loaded when they are wanted.
 
 use std::{
-    mem,
     pin::Pin,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use leptos::{prelude::*, reactive::computed::ScopedFuture};
+use leptos::prelude::*;
 
 use super::{
     dom::{effect, spawn},
     maybe,
 };
 
-type Code = Pin<Box<dyn Future<Output = AnyView>>>;
+/// Draws something, once its code is there.
+pub type Drawn = Box<dyn FnOnce() -> AnyView + Send>;
 
-/// Draws what `code`, a `#[lazy]` function, gives: in the browser only, once it is wanted, and from then on. It has the contexts of
-/// where this is called.
+type Code = Pin<Box<dyn Future<Output = Drawn>>>;
+
+/// Draws what `code`, a `#[lazy]` function, gives: in the browser only, once it is wanted, and from then on. It is drawn in its place
+/// and not where it is loaded, so that its effects find it in the document.
 pub fn later<F>(
     is_wanted: impl Fn() -> bool + Send + Sync + 'static,
     code: impl Fn() -> F + Send + Sync + 'static,
 ) -> AnyView
 where
-    F: Future<Output = AnyView> + 'static,
+    F: Future<Output = Drawn> + 'static,
 {
     drawn_later(Box::new(is_wanted), Box::new(move || Box::pin(code())))
 }
@@ -33,28 +35,20 @@ fn drawn_later(
     code: Box<dyn Fn() -> Code + Send + Sync>,
 ) -> AnyView {
     let (is_drawn, is_loaded) = (RwSignal::new(false), RwSignal::new(false));
-    // A view can be sent and not shared.
-    let view = StoredValue::new(Mutex::new(None::<AnyView>));
-    let owner = Owner::current();
+    let loaded = StoredValue::new(Mutex::new(None::<Drawn>));
     let mut is_asked = false;
     effect(move || {
         if is_asked || !is_drawn.get() || !is_wanted() {
             return;
         }
         is_asked = true;
-        let load = || {
-            let code = ScopedFuture::new_untracked(code());
-            spawn(async move {
-                let code = code.await;
-                view.try_with_value(|view| put(view, Some(code)));
-                is_loaded.try_set(true);
-            });
-        };
-        // Not of this effect, which ends when what it reads changes.
-        match &owner {
-            Some(owner) => owner.with(load),
-            None => load(),
-        }
+        let code = code();
+        // If the page is gone by then, so are these.
+        spawn(async move {
+            let drawn = code.await;
+            loaded.try_with_value(|loaded| *lock(loaded) = Some(drawn));
+            is_loaded.try_set(true);
+        });
     });
     maybe(move || {
         // Effects run while the page's code still loads: without this it could be there when the page is taken over, which must find
@@ -62,11 +56,14 @@ fn drawn_later(
         if cfg!(not(feature = "ssr")) && !is_drawn.get_untracked() {
             set_timeout(move || _ = is_drawn.try_set(true), Duration::ZERO);
         }
-        if is_loaded.get() { view.try_with_value(|view| put(view, None)).flatten() } else { None }
+        if !is_loaded.get() {
+            return None;
+        }
+        let drawn = loaded.try_with_value(|loaded| lock(loaded).take()).flatten()?;
+        Some(untrack(drawn))
     })
 }
 
-/// What was there before.
-fn put(view: &Mutex<Option<AnyView>>, new: Option<AnyView>) -> Option<AnyView> {
-    mem::replace(&mut *view.lock().unwrap_or_else(PoisonError::into_inner), new)
+fn lock(loaded: &Mutex<Option<Drawn>>) -> std::sync::MutexGuard<'_, Option<Drawn>> {
+    loaded.lock().unwrap_or_else(PoisonError::into_inner)
 }

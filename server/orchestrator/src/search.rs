@@ -1,5 +1,5 @@
-//! Looking for what is rare in a long list, from its newest row down, a range of ids at a time: no statement reads more than
-//! it may, and no search lasts longer than somebody waits. What is left can be searched on.
+//! Looking for what is rare in a long list, from its newest row down. Where no index has just what is wanted, a range of ids at a
+//! time: no statement reads more than it may, and no search lasts longer than somebody waits. What is left can be searched on.
 
 use std::{ops::Range, time::Duration};
 

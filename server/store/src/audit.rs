@@ -72,7 +72,7 @@ struct AuditRow {
 }
 
 /// A statement of [`Store::find_audit`]: what stands before and after the rest of the filter, and what the index is asked for
-/// as $10. Pairs are compared where only the index of both will do, as for commands.
+/// as $10.
 macro_rules! found {
     ($filter:ident, $ids:ident, $limit:ident, $start:literal, $end:literal $(, $value:expr)?) => {
         sqlx::query_as!(

@@ -25,7 +25,8 @@ fn exactly_the_named_one_ends() {
     let effects = effects(&outcome);
     assert_eq!((effects[0].process.pid, effects[0].verdict), (meant.pid, ProcessVerdict::Terminated));
     assert_eq!(child.child.try_wait().unwrap().unwrap().signal(), Some(Signal::TERM.as_raw()));
-    assert_eq!(state(other.pid), 'S');
+    // It may not have got to its sleep yet.
+    assert!(matches!(state(other.pid), 'R' | 'S'), "the other one lives");
     let again = kill(&order(exactly(&[meant])));
     assert!(again.success);
     assert_eq!(verdicts(&again), [ProcessVerdict::Gone]);

@@ -61,7 +61,12 @@ pub fn Terms(#[prop(into)] endpoint: Signal<Endpoint>) -> impl IntoView {
         let ticket = (session.enrol, session.refusal(session.enrol));
         let change_fields = change_fields(allow_dns);
         let ticket_fields = reason("ticket-reason").draw();
-        effect(move || form::set_value("change-exceptions", &lines));
+        // The form stays when the terms change: what was in it is about the ones before.
+        effect(move || {
+            form::reset("change", &[]);
+            form::set_value("change-exceptions", &lines);
+            form::set_checked("change", "allow_dns", allow_dns);
+        });
         let change = asking_form(
             "change",
             id.clone(),

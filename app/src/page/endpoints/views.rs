@@ -8,7 +8,7 @@ use crate::{
     page::{code::Extra, problem},
     ui::{
         all,
-        dom::{input_value, spawn},
+        dom::{effect, input_value, spawn},
         field::choice,
         form, part, view,
     },
@@ -17,16 +17,16 @@ use crate::{
 /// Lists to come back to. Asked for when they are opened.
 #[component]
 pub fn SavedViews(list: List) -> impl IntoView {
-    let is_opened = RwSignal::new(false);
+    let opened = RwSignal::new(0_u32);
     view! {
-        <details class="menu" on:toggle=move |_| is_opened.set(true)>
+        <details class="menu" on:toggle=move |_| opened.update(|opened| *opened += 1)>
             <summary class="button button--small">"Views"</summary>
-            <div class="menu__body">{Extra::SavedViews(Box::new(list)).draw_when(move || is_opened.get())}</div>
+            <div class="menu__body">{Extra::SavedViews(Box::new(list), opened).draw_when(move || opened.get() > 0)}</div>
         </details>
     }
 }
 
-pub fn saved_views(list: List) -> AnyView {
+pub fn saved_views(list: List, opened: RwSignal<u32>) -> AnyView {
     let views = RwSignal::new(None::<Vec<SavedView>>);
     let error = RwSignal::new(None::<ApiError>);
     let answered = move |answer: Result<Vec<SavedView>, ApiError>| match answer {
@@ -36,7 +36,12 @@ pub fn saved_views(list: List) -> AnyView {
         }
         Err(refused) => _ = error.try_set(Some(refused)),
     };
-    spawn(async move { answered(api::saved_views().await) });
+    effect(move || {
+        opened.track();
+        if views.with_untracked(Option::is_none) {
+            spawn(async move { answered(api::saved_views().await) });
+        }
+    });
     let save = move |event: SubmitEvent| {
         event.prevent_default();
         let name = input_value("view-name");

@@ -14,7 +14,7 @@ pub struct Draft {
     pub order: Order,
     pub target: Target,
     pub reason: String,
-    /// What stays open, as lines of its field, and whether names are resolved.
+    /// What stays open, as lines of its field, and whether names are resolved. When it ends is chosen anew.
     pub terms: Option<(String, bool)>,
     key: String,
     /// It was sent and refused: the dialog opens with what was written, and says why.

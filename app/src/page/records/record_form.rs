@@ -43,7 +43,12 @@ pub fn record_form(asked: Form, done: Done) -> AnyView {
         let (id, names) = (own_id.clone(), names.clone());
         spawn(async move {
             match api::operate(Secret(encoded)).await {
-                Ok(sheet) => _ = done.try_run(sheet),
+                Ok(sheet) => {
+                    // What was typed, passwords among it, stays nowhere, whether the form is drawn anew or not.
+                    form::reset(&id, &[]);
+                    form::fold(&id);
+                    done.try_run(sheet);
+                }
                 Err(refused) => _ = error.try_set(blame(&id, &names, Some(refused))),
             }
             busy.try_set(false);
