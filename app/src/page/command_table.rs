@@ -58,6 +58,22 @@ pub fn follow_matching(
     });
 }
 
+/// Lays over a list what has happened since its loading began: its answer may be older than that.
+pub fn lay_since(
+    live: Live,
+    mark: Mark,
+    commands: RwSignal<Vec<Command>>,
+    older: Option<i64>,
+    adds: Option<&CommandFilter>,
+) {
+    let changed = live.since(mark).into_iter().filter_map(|change| match change {
+        Change::Command(command) => Some(*command),
+        _ => None,
+    });
+    let changed: Vec<Command> = changed.collect();
+    commands.try_update(|commands| lay(commands, changed, adds, older));
+}
+
 /// What is older than `older` has not been loaded yet, and comes with the rest.
 fn lay(commands: &mut Vec<Command>, changed: Vec<Command>, adds: Option<&CommandFilter>, older: Option<i64>) {
     for new in changed {

@@ -7,7 +7,7 @@ use leptos_router::hooks::use_location;
 use super::{
     Problem,
     ask::{Load, More},
-    command_table::{CommandTable, follow_matching},
+    command_table::{CommandTable, follow_matching, lay_since},
     records::record_form::{Done, record_form},
     start::{Started, start},
 };
@@ -54,14 +54,18 @@ fn Loaded(page: CommandPage, mark: Mark) -> impl IntoView {
     let CommandPage { form, filter, commands } = page;
     let is_filtered = filter != Default::default();
     let (rows, older) = (RwSignal::new(commands.rows), RwSignal::new(commands.next));
-    follow_matching(rows, older, mark, Some(filter));
+    follow_matching(rows, older, mark, Some(filter.clone()));
+    let filter = StoredValue::new(filter);
     effect(move || {
         live.follow(mark, move |change| {
             if let Change::Reset = change {
+                let mark = live.mark();
                 spawn(async move {
                     if let Ok(newest) = api::commands(Of::Matching(query.get_value()), None).await {
                         rows.try_set(newest.rows);
                         older.try_set(newest.next);
+                        filter
+                            .try_with_value(|filter| lay_since(live, mark, rows, newest.next, Some(filter)));
                     }
                 });
             }

@@ -143,11 +143,15 @@ fn follow(batch: String, hosts: RwSignal<Vec<BatchHost>>, next: RwSignal<Option<
     let load = {
         let batch = batch.clone();
         move || {
-            let batch = batch.clone();
+            let (batch, mark) = (batch.clone(), live.mark());
             spawn(async move {
-                if let Ok(found) = api::batch_hosts(batch, None).await {
+                if let Ok(found) = api::batch_hosts(batch.clone(), None).await {
                     hosts.try_set(found.rows);
                     next.try_set(found.next);
+                    // The answer may be older than what has happened meanwhile.
+                    let changed = live.since(mark).into_iter().filter_map(|change| of_batch(change, &batch));
+                    waiting.try_update_value(|waiting| waiting.extend(changed));
+                    draw.call();
                 }
             });
         }
@@ -155,15 +159,25 @@ fn follow(batch: String, hosts: RwSignal<Vec<BatchHost>>, next: RwSignal<Option<
     effect(move || {
         load();
         let (batch, load) = (batch.clone(), load.clone());
-        live.follow(mark, move |change| match change {
-            Change::Command(command) if command.batch_id.as_deref() == Some(&batch) => {
-                waiting.try_update_value(|waiting| waiting.push((command.endpoint_id, command.state)));
+        live.follow(mark, move |change| {
+            if let Change::Reset = change {
+                load();
+            } else if let Some(changed) = of_batch(change, &batch) {
+                waiting.try_update_value(|waiting| waiting.push(changed));
                 draw.call();
             }
-            Change::Reset => load(),
-            Change::Command(_) | Change::Endpoint(_) | Change::Progress(_) => {}
         });
     });
+}
+
+/// Which host, and how its command is.
+fn of_batch(change: Change, batch: &str) -> Option<(String, State)> {
+    match change {
+        Change::Command(command) if command.batch_id.as_deref() == Some(batch) => {
+            Some((command.endpoint_id, command.state))
+        }
+        Change::Command(_) | Change::Endpoint(_) | Change::Progress(_) | Change::Reset => None,
+    }
 }
 
 fn tone(state: State) -> &'static str {
