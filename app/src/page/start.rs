@@ -78,8 +78,12 @@ fn begin(
     let started = Resource::<Started<Start>, InPage>::new_with_options(
         asked,
         move |asked| {
-            mark.set_value(live.mark());
-            load(asked)
+            let loading = load(asked);
+            // This is called for what came with the page too, and what it makes is not awaited then.
+            async move {
+                mark.try_set_value(live.mark());
+                loading.await
+            }
         },
         true,
     );
