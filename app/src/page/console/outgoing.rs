@@ -35,8 +35,6 @@ pub struct Outgoing {
     departures: RwSignal<Vec<Departure>>,
     /// A page with a dialog is shown, or was.
     expected: RwSignal<bool>,
-    /// Leaving the tab is watched.
-    watched: StoredValue<bool>,
     next: StoredValue<u64>,
     clock: Clock,
     announcer: Announcer,
@@ -68,7 +66,6 @@ impl Outgoing {
         provide_context(Self {
             departures: RwSignal::new(Vec::new()),
             expected: RwSignal::new(false),
-            watched: StoredValue::new(false),
             next: StoredValue::new(0),
             clock: Clock::expect(),
             announcer: Announcer::expect(),
@@ -81,9 +78,8 @@ impl Outgoing {
 
     /// Loads the code of the bar before there is something in it. In the browser only.
     pub fn prepare(self) {
-        self.expected.set(true);
-        if !self.watched.get_value() {
-            self.watched.set_value(true);
+        if !self.expected.get_untracked() {
+            self.expected.set(true);
             self.warn_of_leaving();
         }
     }
