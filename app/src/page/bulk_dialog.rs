@@ -159,37 +159,39 @@ pub fn bulk_dialog(draft: RwSignal<Option<BulkDraft>>) -> AnyView {
                 id="bulk-form" on:submit=submit novalidate
                 class=move || shown.read().as_ref().map_or("dialog__body", BulkDraft::offers)
             >
-                <h2 id="bulk-title">{text(move || [verb(), " ", &hosts(), "?"].concat())}</h2>
-                {part(move || match resolved.get() {
-                    None => words("p", "muted", "The chosen hosts are counted…"),
-                    Some(found) => words("p", "muted", found.words()),
-                })}
-                <p>{text(move || shown.read().as_ref().map_or("", |draft| draft.order.consequence()))}</p>
-                {maybe(move || {
-                    let who = resolved.with(|resolved| resolved.as_ref()?.offline_words())?;
-                    Some(view! {
-                        <p class="dialog__offline">
-                            <Icon shape=Shape::Clock/>
-                            <span>
-                                <b>{who}</b>
-                                "The command waits until the host connects and expires in 7 days."
-                            </span>
-                        </p>
-                    })
-                })}
-                {order_fields()}
-                <Exclusions excluded/>
-                {maybe(move || must_type.get().then(|| {
-                    let confirm = Field {
-                        id: "bulk-confirmed",
-                        name: "confirmed",
-                        label: "Number of hosts, to confirm",
-                        about: "Type how many hosts this order goes to; it is refused if there are more by then",
-                        class: "",
-                        control: Control::Input(&[("type", "text"), ("inputmode", "numeric"), ("autocomplete", "off")]),
-                    };
-                    confirm.draw()
-                }))}
+                <div class="dialog__content">
+                    <h2 id="bulk-title">{text(move || [verb(), " ", &hosts(), "?"].concat())}</h2>
+                    {part(move || match resolved.get() {
+                        None => words("p", "muted", "The chosen hosts are counted…"),
+                        Some(found) => words("p", "muted", found.words()),
+                    })}
+                    <p>{text(move || shown.read().as_ref().map_or("", |draft| draft.order.consequence()))}</p>
+                    {maybe(move || {
+                        let who = resolved.with(|resolved| resolved.as_ref()?.offline_words())?;
+                        Some(view! {
+                            <p class="dialog__offline">
+                                <Icon shape=Shape::Clock/>
+                                <span>
+                                    <b>{who}</b>
+                                    "The command waits until the host connects and expires in 7 days."
+                                </span>
+                            </p>
+                        })
+                    })}
+                    {order_fields()}
+                    <Exclusions excluded/>
+                    {maybe(move || must_type.get().then(|| {
+                        let confirm = Field {
+                            id: "bulk-confirmed",
+                            name: "confirmed",
+                            label: "Number of hosts, to confirm",
+                            about: "Type how many hosts this order goes to; it is refused if there are more by then",
+                            class: "",
+                            control: Control::Input(&[("type", "text"), ("inputmode", "numeric"), ("autocomplete", "off")]),
+                        };
+                        confirm.draw()
+                    }))}
+                </div>
                 {problem(error)}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=move |_| draft.set(None)>"Keep as it is"</button>

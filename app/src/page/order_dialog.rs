@@ -169,13 +169,15 @@ pub fn order_dialog(
                 id="order-form" on:submit=submit on:change=changed novalidate
                 class=move || format!("dialog__body {}", shown.read().as_ref().map_or("", Draft::offers))
             >
-                <h2 id="order-title">{words(|draft| draft.target.question(draft.order))}</h2>
-                {part(move || shown.read().as_ref().map_or_else(|| ().into_any(), consequence))}
-                {maybe(move || offline_note(offline.get(), shown.read().as_ref()?, clock.read()))}
-                {order_fields()}
-                <div class="dialog__preview">
-                    {preview_head(preview, previewed_at, offline, Callback::new(move |()| look()))}
-                    {preview.draw(Signal::stored(String::new()))}
+                <div class="dialog__content">
+                    <h2 id="order-title">{words(|draft| draft.target.question(draft.order))}</h2>
+                    {part(move || shown.read().as_ref().map_or_else(|| ().into_any(), consequence))}
+                    {maybe(move || offline_note(offline.get(), shown.read().as_ref()?, clock.read()))}
+                    {order_fields()}
+                    <div class="dialog__preview">
+                        {preview_head(preview, previewed_at, offline, Callback::new(move |()| look()))}
+                        {preview.draw(Signal::stored(String::new()))}
+                    </div>
                 </div>
                 {problem(error)}
                 <div class="dialog__buttons">

@@ -105,9 +105,11 @@ fn Loaded(sheet: Sheet) -> impl IntoView {
         </form>
         <dialog class="dialog dialog--wide" id="review" aria-labelledby="review-title">
             <form class="dialog__body" id="review-form" on:submit=act novalidate>
-                <h2 id="review-title">{verb_word()}" these processes?"</h2>
-                {review.draw_answer(Signal::stored(String::new()))}
-                {reason("review-reason").draw()}
+                <div class="dialog__content">
+                    <h2 id="review-title">{verb_word()}" these processes?"</h2>
+                    {review.draw_answer(Signal::stored(String::new()))}
+                    {reason("review-reason").draw()}
+                </div>
                 {outcome.draw_problem()}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=|_| show_review(false)>"Leave them"</button>

@@ -120,12 +120,14 @@ fn ApproveDialog(shown: RwSignal<Enrolment>, asked: RwSignal<Option<Awaiting>>) 
     view! {
         <dialog class="dialog" id="approve" aria-labelledby="approve-title" on:close=move |_| asked.set(None)>
             <form class="dialog__body" id="approve-form" on:submit=submit novalidate>
-                <h2 id="approve-title">"Approve the new key?"</h2>
-                {maybe(move || asked.get().map(|host| keys(&host)))}
-                <p>
-                    "The endpoint that holds the machine or the name now is revoked, and the commands that wait for it are cancelled. This cannot be undone."
-                </p>
-                {reason("approve-reason").draw()}
+                <div class="dialog__content">
+                    <h2 id="approve-title">"Approve the new key?"</h2>
+                    {maybe(move || asked.get().map(|host| keys(&host)))}
+                    <p>
+                        "The endpoint that holds the machine or the name now is revoked, and the commands that wait for it are cancelled. This cannot be undone."
+                    </p>
+                    {reason("approve-reason").draw()}
+                </div>
                 {problem(error)}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=move |_| asked.set(None)>"Leave it waiting"</button>

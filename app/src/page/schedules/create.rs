@@ -64,8 +64,10 @@ pub fn CreateDialog(open: RwSignal<bool>, on_made: Callback<()>) -> impl IntoVie
     view! {
         <dialog class="dialog" id="new" aria-labelledby="new-title" on:close=move |_| open.set(false)>
             <form class="dialog__body" id="new-form" on:submit=submit novalidate>
-                <h2 id="new-title">"New schedule"</h2>
-                {new_fields()}
+                <div class="dialog__content">
+                    <h2 id="new-title">"New schedule"</h2>
+                    {new_fields()}
+                </div>
                 {problem(error)}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=move |_| open.set(false)>"Close"</button>

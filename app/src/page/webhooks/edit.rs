@@ -104,14 +104,16 @@ pub fn EditDialog(shown: Shown) -> impl IntoView {
     view! {
         <dialog class="dialog dialog--wide" id="webhook" aria-labelledby="webhook-title" on:close=move |_| shown.edited.set(None)>
             <form class="dialog__body" id="webhook-form" on:submit=submit novalidate>
-                <h2 id="webhook-title">
-                    {text(move || {
-                        let is_new = shown.edited.read().as_ref().is_none_or(|webhook| webhook.id.is_empty());
-                        if is_new { "New webhook" } else { "Edit webhook" }
-                    })}
-                </h2>
-                {text_fields()}
-                {maybe(move || shown.edited.get().map(|webhook| ticks(&webhook)))}
+                <div class="dialog__content">
+                    <h2 id="webhook-title">
+                        {text(move || {
+                            let is_new = shown.edited.read().as_ref().is_none_or(|webhook| webhook.id.is_empty());
+                            if is_new { "New webhook" } else { "Edit webhook" }
+                        })}
+                    </h2>
+                    {text_fields()}
+                    {maybe(move || shown.edited.get().map(|webhook| ticks(&webhook)))}
+                </div>
                 {problem(error)}
                 <div class="dialog__buttons">
                     <button class="button" type="button" on:click=close>"Close"</button>

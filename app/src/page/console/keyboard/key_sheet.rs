@@ -43,12 +43,14 @@ pub fn KeySheet(off: RwSignal<bool>) -> impl IntoView {
             on:close=move |_| if overlay.get_untracked() == Some(Overlay::Keys) { overlay.set(None) }
         >
             <div class="dialog__body">
-                <h2 id="keys-title">"Keyboard shortcuts"</h2>
-                <dl class="keys">{all(keys.into_iter().chain(places))}</dl>
-                <label class="keys__switch">
-                    <input class="tick" type="checkbox" prop:checked=move || !off.get() on:change=switch/>
-                    "Keys without Ctrl work"
-                </label>
+                <div class="dialog__content">
+                    <h2 id="keys-title">"Keyboard shortcuts"</h2>
+                    <dl class="keys">{all(keys.into_iter().chain(places))}</dl>
+                    <label class="keys__switch">
+                        <input class="tick" type="checkbox" prop:checked=move || !off.get() on:change=switch/>
+                        "Keys without Ctrl work"
+                    </label>
+                </div>
                 <div class="dialog__buttons">
                     <button class="button" type="button" autofocus on:click=move |_| overlay.set(None)>"Close"</button>
                 </div>
