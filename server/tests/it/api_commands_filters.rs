@@ -1,13 +1,27 @@
 //! `GET /api/commands` with filters, alone and together.
 
+use chrono::TimeDelta;
 use serde_json::json;
-use voltaxe_orchestrator::authority::Role;
+use voltaxe_orchestrator::{authority::Role, strike::Retention};
+use voltaxe_server::clock;
 
-use crate::harness::{Answer, TestServer, agent::TestAgent};
+use crate::harness::{Answer, As, TestServer, agent::TestAgent};
 
 fn hosts(answer: &Answer) -> Vec<&str> {
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body.as_array().unwrap().iter().map(|row| row["hostname"].as_str().unwrap()).collect()
+}
+
+/// The ids on this page and on all that follow it.
+async fn followed(server: &TestServer, who: &As, path: String) -> Vec<i64> {
+    let (mut next, mut ids) = (Some(path), Vec::new());
+    while let Some(path) = next {
+        let answer = server.get(&path, who).await;
+        ids.extend(answer.body.as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()));
+        let link = answer.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+        next = link.map(|link| link.split(['<', '>']).nth(1).unwrap().to_owned());
+    }
+    ids
 }
 
 #[tokio::test]
@@ -55,16 +69,51 @@ async fn filtered_pages_follow_each_other() {
     let who = server.signed_in(Role::Responder).await;
     let order = json!({ "command": "agent_check", "hostnames": names, "reason": "all" });
     server.post("/api/batches", &who, &order).await;
-    let mut next = Some("/api/commands?kind=agent_check&limit=2".to_owned());
-    let mut ids = Vec::new();
-    while let Some(path) = next {
-        let answer = server.get(&path, &who).await;
-        ids.extend(answer.body.as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()));
-        let link = answer.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
-        next = link.map(|link| link.split(['<', '>']).nth(1).unwrap().to_owned());
-    }
+    let ids = followed(&server, &who, "/api/commands?kind=agent_check&limit=2".to_owned()).await;
     assert_eq!(ids.len(), 5);
     assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "{ids:?}");
+}
+
+/// The newest are looked for where the history of this week stands. One that was given long ago and ended this week stands there
+/// as well, and comes after all that were given since.
+#[tokio::test]
+async fn what_ended_long_ago_follows_what_ended_this_week() {
+    let server = TestServer::start().await;
+    let retention = Retention { history_days: 90, samples_days: 7 };
+    for days in [30, 0] {
+        server.strike.maintain(retention, clock::now() - TimeDelta::days(days)).await.unwrap();
+    }
+    let names: Vec<String> = (0..6).map(|number| format!("web-{number:02}")).collect();
+    for name in &names {
+        TestAgent::enrolled(&server, name).await;
+    }
+    let who = server.signed_in(Role::Responder).await;
+    let mut ids = Vec::new();
+    for name in &names {
+        let order = json!({ "command": "agent_check", "hostname": name, "reason": "one of them" });
+        let id = server.post("/api/commands", &who, &order).await.body["command_id"].as_i64().unwrap();
+        let cancelled = server.post(&format!("/api/commands/{id}/cancel"), &who, &json!({})).await;
+        assert_eq!(cancelled.status, 200, "{cancelled:?}");
+        ids.push(id);
+    }
+    let mut sql = server.sql().await;
+    let history = "UPDATE command_history SET created_at = created_at - interval '30 days'";
+    for statement in [
+        format!("{history} WHERE id = {}", ids[0]),
+        format!(
+            "{history}, finished_at = finished_at - interval '30 days' WHERE id BETWEEN {} AND {}",
+            ids[1], ids[3]
+        ),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut sql).await.unwrap();
+    }
+    ids.reverse();
+    for filter in ["kind=agent_check", "state=cancelled", "operator=responder.tester"] {
+        for limit in 1..=7 {
+            let path = format!("/api/commands?{filter}&limit={limit}");
+            assert_eq!(followed(&server, &who, path).await, ids, "{filter}, {limit} at a time");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Commands by what is asked for.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use voltaxe_protocol::{Command, CommandId, CommandState};
 use voltaxe_store::{By, CommandFilter, StoreError};
 
@@ -12,6 +13,8 @@ use crate::{
 };
 
 const LONGEST_CHARS: usize = 200;
+/// How far back the first look goes: a partition of the history, or two.
+const RECENT: TimeDelta = TimeDelta::days(7);
 
 impl Strike {
     /// The commands that the filter asks for, newest first, those older than `before`; at most 500, without their results'
@@ -22,6 +25,7 @@ impl Strike {
         filter: CommandFilter,
         before: Option<CommandId>,
         limit: i64,
+        at: DateTime<Utc>,
     ) -> Result<Found<CommandRecord>, StrikeError> {
         let limit = limit.clamp(1, COMMANDS_AT_ONCE);
         let mut filter = checked(filter)?;
@@ -44,7 +48,20 @@ impl Strike {
         let by = self.index_for(&mut filter).await?;
         let reads = if is_all(&by, &filter) { Reads::Wanted } else { Reads::More };
         let (by, filter) = (&by, &filter);
-        let look = |ids, limit| store.find_commands(by, filter, ids, limit);
+        // What ended had been given before.
+        let given_since = filter.from.map_or(DateTime::UNIX_EPOCH, |from| from - SLACK);
+        if reads == Reads::Wanted {
+            let recent = given_since.max(at - RECENT);
+            let rows = store.find_commands(by, filter, recent, oldest..end, limit).await?;
+            // All that ended before are older than these.
+            let last = rows.last().filter(|last| last.created_at >= recent + SLACK);
+            if let Some(last) = last
+                && i64::try_from(rows.len()).is_ok_and(|count| count == limit)
+            {
+                return Ok(Found { next: Some(last.id.0), rows });
+            }
+        }
+        let look = |ids, limit| store.find_commands(by, filter, given_since, ids, limit);
         Ok(search(oldest..end, reads, limit, |record: &CommandRecord| record.id.0, look).await?)
     }
 
