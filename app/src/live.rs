@@ -127,8 +127,15 @@ impl Live {
         });
     }
 
+    /// What `asked` answers, and what came since it was asked: the answer may be older, and that is to be laid over it at once.
+    pub async fn load<T>(self, asked: impl Future<Output = T>) -> (T, Vec<Change>) {
+        let mark = self.mark();
+        let answer = asked.await;
+        (answer, self.since(mark))
+    }
+
     /// What came since the mark, or a reset if that is no longer known.
-    pub fn since(self, mark: Mark) -> Vec<Change> {
+    fn since(self, mark: Mark) -> Vec<Change> {
         self.feed.with_value(|feed| {
             let wanted = usize::try_from(feed.next - mark.0).unwrap_or(usize::MAX);
             match feed.kept.len().checked_sub(wanted) {

@@ -148,15 +148,14 @@ fn follow(progress: RwSignal<Progress>, commands: RwSignal<Vec<Command>>, mark: 
             Change::Reset => {
                 let id = id.clone();
                 look_again.call();
-                let mark = live.mark();
                 spawn(async move {
                     // Those that were loaded beyond the first part keep what they were.
-                    if let Ok(first) = api::commands(Of::Batch(id), None).await {
+                    if let (Ok(first), since) = live.load(api::commands(Of::Batch(id), None)).await {
                         commands.try_update(|commands| {
                             let known = first.rows.len().min(commands.len());
                             commands.splice(..known, first.rows);
                         });
-                        command_table::lay_since(live, mark, commands, None, None);
+                        command_table::lay_since(since, commands, None, None);
                     }
                 });
             }

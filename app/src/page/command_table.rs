@@ -60,13 +60,12 @@ pub fn follow_matching(
 
 /// Lays over a list what has happened since its loading began: its answer may be older than that.
 pub fn lay_since(
-    live: Live,
-    mark: Mark,
+    since: Vec<Change>,
     commands: RwSignal<Vec<Command>>,
     older: Option<i64>,
     adds: Option<&CommandFilter>,
 ) {
-    let changed = live.since(mark).into_iter().filter_map(|change| match change {
+    let changed = since.into_iter().filter_map(|change| match change {
         Change::Command(command) => Some(*command),
         _ => None,
     });

@@ -59,13 +59,12 @@ fn Loaded(page: CommandPage, mark: Mark) -> impl IntoView {
     effect(move || {
         live.follow(mark, move |change| {
             if let Change::Reset = change {
-                let mark = live.mark();
                 spawn(async move {
-                    if let Ok(newest) = api::commands(Of::Matching(query.get_value()), None).await {
+                    let asked = api::commands(Of::Matching(query.get_value()), None);
+                    if let (Ok(newest), since) = live.load(asked).await {
                         rows.try_set(newest.rows);
                         older.try_set(newest.next);
-                        filter
-                            .try_with_value(|filter| lay_since(live, mark, rows, newest.next, Some(filter)));
+                        filter.try_with_value(|filter| lay_since(since, rows, newest.next, Some(filter)));
                     }
                 });
             }

@@ -176,14 +176,13 @@ fn follow(host: Host, mark: Mark) {
 
 /// On failure the next event or reset brings the page up to date.
 async fn reload(live: Live, host: Host, id: String) {
-    let mark = live.mark();
-    let Ok(page) = api::endpoint(id.clone()).await else { return };
+    let (Ok(page), since) = live.load(api::endpoint(id.clone())).await else { return };
     host.endpoint.try_set(page.endpoint);
     host.commands.try_set(page.commands.rows);
     host.older.try_set(page.commands.next);
     host.rollback.try_set(page.rollback);
     put_log(host, page.log);
-    for change in live.since(mark) {
+    for change in since {
         apply(host, &id, change);
     }
 }

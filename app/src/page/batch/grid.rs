@@ -143,13 +143,12 @@ fn follow(batch: String, hosts: RwSignal<Vec<BatchHost>>, next: RwSignal<Option<
     let load = {
         let batch = batch.clone();
         move || {
-            let (batch, mark) = (batch.clone(), live.mark());
+            let batch = batch.clone();
             spawn(async move {
-                if let Ok(found) = api::batch_hosts(batch.clone(), None).await {
+                if let (Ok(found), since) = live.load(api::batch_hosts(batch.clone(), None)).await {
                     hosts.try_set(found.rows);
                     next.try_set(found.next);
-                    // The answer may be older than what has happened meanwhile.
-                    let changed = live.since(mark).into_iter().filter_map(|change| of_batch(change, &batch));
+                    let changed = since.into_iter().filter_map(|change| of_batch(change, &batch));
                     waiting.try_update_value(|waiting| waiting.extend(changed));
                     draw.call();
                 }

@@ -126,16 +126,15 @@ impl List {
         let query = self.query.get_untracked();
         self.asked.update_value(|asked| *asked += 1);
         let asked = self.asked.get_value();
-        let mark = self.live.mark();
         spawn(async move {
-            let answer = api::endpoints(query.text()).await;
+            let (answer, since) = self.live.load(api::endpoints(query.text())).await;
             if self.asked.try_get_value() != Some(asked) {
                 return;
             }
             match answer {
                 Ok(page) => {
                     self.show(page);
-                    self.live.since(mark).into_iter().for_each(|change| self.lay(change));
+                    since.into_iter().for_each(|change| self.lay(change));
                 }
                 Err(error) => _ = self.failed.try_set(Some(error)),
             }
