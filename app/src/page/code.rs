@@ -1,4 +1,5 @@
-//! The pieces that the code is loaded in (`cargo leptos build --split`), besides the one that a tab starts with.
+//! The pieces that the code is loaded in (`cargo leptos build --split`), besides the one that a tab starts with. Each gives what
+//! draws: a page or a part of one.
 //!
 //! What some pieces share becomes a file of its own for every set of them that shares it. With a piece for each page there were two
 //! hundred files, most of them of 200 bytes, and an endpoint's page took fifty: pages with much in common are one piece.
@@ -28,12 +29,13 @@ use super::{
 };
 use crate::{
     model::{Order, order::Sent},
-    ui::{Drawn, later, view},
+    ui::{Drawn, later, piece, view},
 };
 
-#[lazy]
-pub fn endpoint() -> AnyView {
-    view! { <Console><EndpointPage/></Console> }
+piece! {
+    pub fn endpoint() -> Drawn {
+        Box::new(|| view! { <Console><EndpointPage/></Console> })
+    }
 }
 
 /// What was ordered and will be.
@@ -45,15 +47,16 @@ pub enum Orders {
     Schedules,
 }
 
-#[lazy]
-pub fn orders(page: Orders) -> AnyView {
-    let page = move || match page {
-        Orders::Commands => view! { <Commands/> },
-        Orders::Batches => view! { <Batches/> },
-        Orders::Batch => view! { <BatchPage/> },
-        Orders::Schedules => view! { <Schedules/> },
-    };
-    view! { <Console>{page()}</Console> }
+piece! {
+    pub fn orders(page: Orders) -> Drawn {
+        let page = move || match page {
+            Orders::Commands => view! { <Commands/> },
+            Orders::Batches => view! { <Batches/> },
+            Orders::Batch => view! { <BatchPage/> },
+            Orders::Schedules => view! { <Schedules/> },
+        };
+        Box::new(move || view! { <Console>{page()}</Console> })
+    }
 }
 
 /// Who and what may speak with this server.
@@ -66,14 +69,15 @@ pub enum Access {
     Webhooks,
 }
 
-#[lazy]
-pub fn access(what: Access) -> Drawn {
-    Box::new(move || match what {
-        Access::Enrol => view! { <Console><Enrol/></Console> },
-        Access::FirstEnrolment => first_enrolment(),
-        Access::Tokens => view! { <Console><Tokens/></Console> },
-        Access::Webhooks => view! { <Console><Webhooks/></Console> },
-    })
+piece! {
+    pub fn access(what: Access) -> Drawn {
+        Box::new(move || match what {
+            Access::Enrol => view! { <Console><Enrol/></Console> },
+            Access::FirstEnrolment => first_enrolment(),
+            Access::Tokens => view! { <Console><Tokens/></Console> },
+            Access::Webhooks => view! { <Console><Webhooks/></Console> },
+        })
+    }
 }
 
 /// Pages that the server writes as sheets.
@@ -91,21 +95,22 @@ pub enum Sheets {
     Settings,
 }
 
-#[lazy]
-pub fn sheets(page: Sheets) -> AnyView {
-    let page = move || match page {
-        Sheets::Audit => view! { <Audit/> },
-        Sheets::AuditRow => view! { <AuditRow/> },
-        Sheets::Command => view! { <CommandPage/> },
-        Sheets::Evidence => view! { <Evidence/> },
-        Sheets::EvidenceList => view! { <EvidenceList/> },
-        Sheets::Health => view! { <Health/> },
-        Sheets::Operator => view! { <OperatorPage/> },
-        Sheets::Operators => view! { <Operators/> },
-        Sheets::Processes => view! { <Processes/> },
-        Sheets::Settings => view! { <Settings/> },
-    };
-    view! { <Console>{page()}</Console> }
+piece! {
+    pub fn sheets(page: Sheets) -> Drawn {
+        let page = move || match page {
+            Sheets::Audit => view! { <Audit/> },
+            Sheets::AuditRow => view! { <AuditRow/> },
+            Sheets::Command => view! { <CommandPage/> },
+            Sheets::Evidence => view! { <Evidence/> },
+            Sheets::EvidenceList => view! { <EvidenceList/> },
+            Sheets::Health => view! { <Health/> },
+            Sheets::Operator => view! { <OperatorPage/> },
+            Sheets::Operators => view! { <Operators/> },
+            Sheets::Processes => view! { <Processes/> },
+            Sheets::Settings => view! { <Settings/> },
+        };
+        Box::new(move || view! { <Console>{page()}</Console> })
+    }
 }
 
 /// What pages open and do not start with. The keys are on every page, so that all of it is loaded as soon as one is there.
@@ -140,14 +145,15 @@ pub fn keyboard() -> AnyView {
     Extra::Keyboard.draw()
 }
 
-#[lazy]
-fn extra(what: Extra) -> Drawn {
-    Box::new(move || match what {
-        Extra::BulkDialog(draft) => bulk_dialog(draft),
-        Extra::Charts(endpoint_id) => charts(endpoint_id),
-        Extra::Keyboard => keys_and_palette(),
-        Extra::OrderDialog { draft, offline, on_sent } => order_dialog(draft, offline, on_sent),
-        Extra::OutgoingBar => outgoing_bar(),
-        Extra::SavedViews(list, opened) => saved_views(*list, opened),
-    })
+piece! {
+    fn extra(what: Extra) -> Drawn {
+        Box::new(move || match what {
+            Extra::BulkDialog(draft) => bulk_dialog(draft),
+            Extra::Charts(endpoint_id) => charts(endpoint_id),
+            Extra::Keyboard => keys_and_palette(),
+            Extra::OrderDialog { draft, offline, on_sent } => order_dialog(draft, offline, on_sent),
+            Extra::OutgoingBar => outgoing_bar(),
+            Extra::SavedViews(list, opened) => saved_views(*list, opened),
+        })
+    }
 }

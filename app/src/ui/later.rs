@@ -11,21 +11,22 @@ use leptos::prelude::*;
 use super::{
     dom::{effect, spawn},
     maybe,
+    piece::{NotLoaded, loaded as loaded_code},
 };
 
 /// Draws something, once its code is there.
 pub type Drawn = Box<dyn FnOnce() -> AnyView + Send>;
 
-type Code = Pin<Box<dyn Future<Output = Drawn>>>;
+type Code = Pin<Box<dyn Future<Output = Result<Drawn, NotLoaded>>>>;
 
-/// Draws what `code`, a `#[lazy]` function, gives: in the browser only, once it is wanted, and from then on. It is drawn in its place
+/// Draws what `code`, a piece, gives: in the browser only, once it is wanted, and from then on. It is drawn in its place
 /// and not where it is loaded, so that its effects find it in the document.
 pub fn later<F>(
     is_wanted: impl Fn() -> bool + Send + Sync + 'static,
     code: impl Fn() -> F + Send + Sync + 'static,
 ) -> AnyView
 where
-    F: Future<Output = Drawn> + 'static,
+    F: Future<Output = Result<Drawn, NotLoaded>> + 'static,
 {
     drawn_later(Box::new(is_wanted), Box::new(move || Box::pin(code())))
 }
@@ -36,17 +37,16 @@ fn drawn_later(
 ) -> AnyView {
     let (is_drawn, is_loaded) = (RwSignal::new(false), RwSignal::new(false));
     let loaded = StoredValue::new(Mutex::new(None::<Drawn>));
-    let mut is_asked = false;
+    let mut code = Some(code);
     effect(move || {
-        if is_asked || !is_drawn.get() || !is_wanted() {
+        if code.is_none() || !is_drawn.get() || !is_wanted() {
             return;
         }
-        is_asked = true;
-        let code = code();
+        let Some(code) = code.take() else { return };
         // If the page is gone by then, so are these.
         spawn(async move {
-            let drawn = code.await;
-            loaded.try_with_value(|loaded| *lock(loaded) = Some(drawn));
+            let drawn = loaded_code(&*code, async || is_loaded.try_get_untracked().is_some()).await;
+            loaded.try_with_value(|loaded| *lock(loaded) = drawn);
             is_loaded.try_set(true);
         });
     });
