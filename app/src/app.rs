@@ -5,22 +5,18 @@ use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
     ChooseView, SsrMode,
     components::{FlatRoutes, Route, Router},
-    hooks::use_location,
-    location::Location,
     path,
 };
 
 use crate::{
-    api,
     clock::Clock,
     codec::PageJson,
-    error::ApiError,
     model::session::Visitor,
     page::{
         Access, Console, Desk, Endpoints, Login, NotFound, Orders, Setup, Sheets, access, endpoint, keyboard,
-        orders, sheets,
+        orders, page, sheets,
     },
-    ui::{Drawn, NotLoaded, loaded_piece, view},
+    ui::view,
 };
 
 /// The dashboard, on both sides. The server must have provided [`crate::api::caller::Caller`] as context.
@@ -85,51 +81,24 @@ impl ChooseView for Page {
 const ENDPOINTS: Page = Page(|| Box::pin(list()));
 const LOGIN: Page = Page(|| Box::pin(login()));
 const SETUP: Page = Page(|| Box::pin(setup()));
-const ENDPOINT: Page = Page(|| Box::pin(piece(endpoint)));
-const COMMANDS: Page = Page(|| Box::pin(piece(|| orders(Orders::Commands))));
-const BATCHES: Page = Page(|| Box::pin(piece(|| orders(Orders::Batches))));
-const BATCH: Page = Page(|| Box::pin(piece(|| orders(Orders::Batch))));
-const SCHEDULES: Page = Page(|| Box::pin(piece(|| orders(Orders::Schedules))));
-const TOKENS: Page = Page(|| Box::pin(piece(|| access(Access::Tokens))));
-const ENROL: Page = Page(|| Box::pin(piece(|| access(Access::Enrol))));
-const WEBHOOKS: Page = Page(|| Box::pin(piece(|| access(Access::Webhooks))));
-const PROCESSES: Page = Page(|| Box::pin(piece(|| sheets(Sheets::Processes))));
-const EVIDENCE_LIST: Page = Page(|| Box::pin(piece(|| sheets(Sheets::EvidenceList))));
-const EVIDENCE: Page = Page(|| Box::pin(piece(|| sheets(Sheets::Evidence))));
-const AUDIT: Page = Page(|| Box::pin(piece(|| sheets(Sheets::Audit))));
-const AUDIT_ROW: Page = Page(|| Box::pin(piece(|| sheets(Sheets::AuditRow))));
-const OPERATORS: Page = Page(|| Box::pin(piece(|| sheets(Sheets::Operators))));
-const OPERATOR: Page = Page(|| Box::pin(piece(|| sheets(Sheets::Operator))));
-const SETTINGS: Page = Page(|| Box::pin(piece(|| sheets(Sheets::Settings))));
-const HEALTH: Page = Page(|| Box::pin(piece(|| sheets(Sheets::Health))));
-const COMMAND: Page = Page(|| Box::pin(piece(|| sheets(Sheets::Command))));
-
-/// A page by its code. Where that cannot be loaded, the server is asked for the page, as it may have another version of it; where
-/// the tab shows the page already, that is left to the operator.
-async fn piece<F>(code: impl Fn() -> F) -> AnyView
-where
-    F: Future<Output = Result<Drawn, NotLoaded>>,
-{
-    let Location { pathname, search, .. } = use_location();
-    let address = move || Some([pathname.try_get_untracked()?, search.try_get_untracked()?].join("?"));
-    let wanted = address();
-    let is_wanted = async || {
-        let Some(address) = address().filter(|address| Some(address) == wanted.as_ref()) else {
-            return false;
-        };
-        if !is_shown(&address) && matches!(api::session().await, Ok(()) | Err(ApiError::SignedOut)) {
-            let _ = window().location().set_href(&address);
-        }
-        true
-    };
-    loaded_piece(code, is_wanted).await.map_or_else(|| ().into_any(), |draw| draw())
-}
-
-/// Whether the tab is at this address. While the code of a page is loaded, it is still where it was.
-fn is_shown(address: &str) -> bool {
-    let shown = window().location();
-    shown.pathname().is_ok_and(|path| address.split('?').next() == Some(&path))
-}
+const ENDPOINT: Page = Page(|| Box::pin(page(endpoint)));
+const COMMANDS: Page = Page(|| Box::pin(page(|| orders(Orders::Commands))));
+const BATCHES: Page = Page(|| Box::pin(page(|| orders(Orders::Batches))));
+const BATCH: Page = Page(|| Box::pin(page(|| orders(Orders::Batch))));
+const SCHEDULES: Page = Page(|| Box::pin(page(|| orders(Orders::Schedules))));
+const TOKENS: Page = Page(|| Box::pin(page(|| access(Access::Tokens))));
+const ENROL: Page = Page(|| Box::pin(page(|| access(Access::Enrol))));
+const WEBHOOKS: Page = Page(|| Box::pin(page(|| access(Access::Webhooks))));
+const PROCESSES: Page = Page(|| Box::pin(page(|| sheets(Sheets::Processes))));
+const EVIDENCE_LIST: Page = Page(|| Box::pin(page(|| sheets(Sheets::EvidenceList))));
+const EVIDENCE: Page = Page(|| Box::pin(page(|| sheets(Sheets::Evidence))));
+const AUDIT: Page = Page(|| Box::pin(page(|| sheets(Sheets::Audit))));
+const AUDIT_ROW: Page = Page(|| Box::pin(page(|| sheets(Sheets::AuditRow))));
+const OPERATORS: Page = Page(|| Box::pin(page(|| sheets(Sheets::Operators))));
+const OPERATOR: Page = Page(|| Box::pin(page(|| sheets(Sheets::Operator))));
+const SETTINGS: Page = Page(|| Box::pin(page(|| sheets(Sheets::Settings))));
+const HEALTH: Page = Page(|| Box::pin(page(|| sheets(Sheets::Health))));
+const COMMAND: Page = Page(|| Box::pin(page(|| sheets(Sheets::Command))));
 
 async fn list() -> AnyView {
     view! { <Console><Endpoints/></Console> }

@@ -1,5 +1,6 @@
 //! One file a route.
 
+mod arrival;
 mod ask;
 mod asking;
 mod audit;
@@ -30,6 +31,7 @@ mod start;
 mod tokens;
 mod webhooks;
 
+pub use arrival::page;
 pub use code::{Access, Orders, Sheets, access, endpoint, keyboard, orders, sheets};
 pub use console::{Console, Desk};
 pub use endpoints::Endpoints;

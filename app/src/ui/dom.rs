@@ -2,9 +2,10 @@
 
 use std::{cell::RefCell, pin::Pin, rc::Rc, time::Duration};
 
-use js_sys::Reflect;
+use js_sys::{Function, Promise, Reflect};
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlDialogElement, HtmlElement, HtmlInputElement};
 
 /// Runs in the browser once the component is there, and again when what it read changes. As [`Effect`], which is
@@ -35,6 +36,13 @@ pub fn spawn(run: impl Future<Output = ()> + 'static) {
 
 fn spawn_boxed(run: Pin<Box<dyn Future<Output = ()>>>) {
     spawn_local(run);
+}
+
+pub async fn sleep(wait: Duration) {
+    let due = Promise::new(&mut |resolve: Function, _| {
+        set_timeout(move || _ = resolve.call0(&JsValue::NULL), wait);
+    });
+    let _ = JsFuture::from(due).await;
 }
 
 /// Runs once for many calls, a moment after the first of them.

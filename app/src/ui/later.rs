@@ -9,7 +9,7 @@ use std::{
 use leptos::prelude::*;
 
 use super::{
-    dom::{effect, spawn},
+    dom::{effect, sleep, spawn},
     maybe,
     piece::{NotLoaded, loaded as loaded_code},
 };
@@ -45,7 +45,11 @@ fn drawn_later(
         let Some(code) = code.take() else { return };
         // If the page is gone by then, so are these.
         spawn(async move {
-            let drawn = loaded_code(&*code, async || is_loaded.try_get_untracked().is_some()).await;
+            let drawn = loaded_code(&*code, async |wait| {
+                sleep(wait).await;
+                is_loaded.try_get_untracked().is_some()
+            })
+            .await;
             loaded.try_with_value(|loaded| *lock(loaded) = drawn);
             is_loaded.try_set(true);
         });

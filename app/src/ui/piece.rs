@@ -3,10 +3,8 @@
 
 use std::{cell::Cell, time::Duration};
 
-use js_sys::{Function, Promise};
 use leptos::{prelude::*, wasm_split::SplitLoaderError};
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
@@ -46,9 +44,9 @@ macro_rules! piece {
 }
 pub(crate) use piece;
 
-/// What a piece gives, tried again until it comes; the tab says so meanwhile. None when `is_wanted`, which is asked after each
-/// failure, says no.
-pub async fn loaded<T, F>(load: impl Fn() -> F, is_wanted: impl AsyncFn() -> bool) -> Option<T>
+/// What a piece gives, tried again until it comes; the tab says so meanwhile. `wait` lets this time pass before the next try, and
+/// says whether it is still wanted.
+pub async fn loaded<T, F>(load: impl Fn() -> F, wait: impl AsyncFn(Duration) -> bool) -> Option<T>
 where
     F: Future<Output = Result<T, NotLoaded>>,
 {
@@ -56,13 +54,12 @@ where
         return Some(loaded);
     }
     let _missing = Missing::tell();
-    let mut wait = FIRST_WAIT;
-    while is_wanted().await {
-        sleep(wait).await;
+    let mut pause = FIRST_WAIT;
+    while wait(pause).await {
         if let Ok(loaded) = load().await {
             return Some(loaded);
         }
-        wait = (wait * 2).min(LONGEST_WAIT);
+        pause = (pause * 2).min(LONGEST_WAIT);
     }
     None
 }
@@ -108,11 +105,4 @@ fn show_notice() -> Result<(), JsValue> {
     notice.append_child(&reload)?;
     document.body().ok_or(JsValue::NULL)?.append_child(&notice)?;
     Ok(())
-}
-
-async fn sleep(wait: Duration) {
-    let due = Promise::new(&mut |resolve: Function, _| {
-        set_timeout(move || _ = resolve.call0(&JsValue::NULL), wait);
-    });
-    let _ = JsFuture::from(due).await;
 }

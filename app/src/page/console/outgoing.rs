@@ -179,10 +179,15 @@ impl Outgoing {
         });
     }
 
+    /// Whether something would be lost with the tab.
+    pub fn has_unsent(self) -> bool {
+        let is_sent = |one: &Departure| matches!(one.stage, Stage::Sent(..));
+        self.departures.with_untracked(|all| !all.iter().all(is_sent))
+    }
+
     fn warn_of_leaving(self) {
         let warn = Closure::<dyn Fn(Event)>::new(move |event: Event| {
-            let is_sent = |one: &Departure| matches!(one.stage, Stage::Sent(..));
-            if self.departures.with_untracked(|all| !all.iter().all(is_sent)) {
+            if self.has_unsent() {
                 event.prevent_default();
             }
         });

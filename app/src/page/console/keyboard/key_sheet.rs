@@ -43,7 +43,8 @@ pub fn KeySheet(off: RwSignal<bool>) -> impl IntoView {
             on:close=move |_| if overlay.get_untracked() == Some(Overlay::Keys) { overlay.set(None) }
         >
             <div class="dialog__body">
-                <div class="dialog__content">
+                // With the focus, so that the arrows scroll it.
+                <div class="dialog__content" tabindex="0" role="group" aria-labelledby="keys-title" autofocus>
                     <h2 id="keys-title">"Keyboard shortcuts"</h2>
                     <dl class="keys">{all(keys.into_iter().chain(places))}</dl>
                     <label class="keys__switch">
@@ -52,7 +53,7 @@ pub fn KeySheet(off: RwSignal<bool>) -> impl IntoView {
                     </label>
                 </div>
                 <div class="dialog__buttons">
-                    <button class="button" type="button" autofocus on:click=move |_| overlay.set(None)>"Close"</button>
+                    <button class="button" type="button" on:click=move |_| overlay.set(None)>"Close"</button>
                 </div>
             </div>
         </dialog>
