@@ -14,7 +14,7 @@ use crate::{
     model::session::Visitor,
     page::{
         Access, Console, Desk, Endpoints, Login, NotFound, Orders, Setup, Sheets, access, endpoint, keyboard,
-        orders, page, sheets,
+        orders, page, page_is_there, sheets,
     },
     ui::view,
 };
@@ -72,7 +72,9 @@ struct Page(fn() -> Pin<Box<dyn Future<Output = AnyView>>>);
 
 impl ChooseView for Page {
     async fn choose(self) -> AnyView {
-        (self.0)().await
+        let view = (self.0)().await;
+        page_is_there();
+        view
     }
 
     async fn preload(&self) {}

@@ -31,7 +31,7 @@ mod start;
 mod tokens;
 mod webhooks;
 
-pub use arrival::page;
+pub use arrival::{is_there as page_is_there, page};
 pub use code::{Access, Orders, Sheets, access, endpoint, keyboard, orders, sheets};
 pub use console::{Console, Desk};
 pub use endpoints::Endpoints;
@@ -40,6 +40,7 @@ pub use not_found::NotFound;
 pub use setup::Setup;
 
 use leptos::prelude::*;
+use leptos_router::hooks::use_url;
 
 use crate::{
     error::ApiError,
@@ -55,6 +56,12 @@ fn session() -> Session {
 /// Leaves the app: the next page starts with nothing of this one.
 fn load(path: &str) {
     let _ = window().location().set_href(path);
+}
+
+/// What the address asks this page for. The router's own address is another page's before that is there.
+fn asked_of_page() -> Signal<String> {
+    let address = use_url();
+    Signal::derive(move || address.read().search().trim_start_matches('?').to_owned())
 }
 
 /// The error of a form, while there is one.

@@ -74,17 +74,42 @@ test("a link is followed on a page without its code", async ({ page, lab }) => {
   await expect(notice(page)).toHaveCount(0);
 });
 
-test("of two hosts pressed while the code is missing, the last one is shown", async ({ page, lab }) => {
-  await settle(page, lab, "web-01", "web-02");
+test("a link is followed while the page's code is on its way", async ({ page, lab }) => {
+  await settle(page, lab, "web-01");
   const ui = new Console(page);
-  await page.goto("/");
+  await ui.open("web-01");
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const asked = page.waitForRequest(ENDPOINT);
+  await page.route(ENDPOINT, async (route) => {
+    await held;
+    await route.abort();
+  });
+  await page.reload({ waitUntil: "commit" });
+  await asked;
+  await page.getByRole("link", { name: "Batches" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Batches" })).toBeVisible();
+  release();
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+});
+
+test("of two hosts pressed while the code is missing, the last one is shown", async ({ page, lab }) => {
+  await settle(page, lab, "web-01", "web-02", "db-01");
+  const ui = new Console(page);
+  await page.goto("/?q=web");
+  await expect(page.getByText("2 of 3 endpoints")).toBeVisible();
   await page.route(ENDPOINT, (route) => route.abort());
   // As if there were no server: it is not asked for the page that cannot be loaded.
   await page.route("**/rpc/session", (route) => route.abort());
   await ui.row("web-01").getByRole("link", { name: "web-01" }).click();
   await expect(notice(page)).toBeVisible();
   await expect(page).not.toHaveURL(/endpoints/);
+  // What is in sight is what it was.
+  await expect(page.getByText("2 of 3 endpoints")).toBeVisible();
   await ui.row("web-02").getByRole("link", { name: "web-02" }).click();
+  await expect(page).toHaveURL(/endpoints/);
+  await expect(page.getByRole("heading", { level: 1, name: "Endpoints" })).toBeVisible();
+  await page.unroute("**/rpc/session");
   await expect(page.getByRole("heading", { level: 1 })).toContainText("web-02");
   await page.unroute(ENDPOINT);
   await expect(notice(page)).toHaveCount(0, { timeout: 20_000 });

@@ -1,15 +1,15 @@
 //! `/audit`: who did what, on which host, why, and what came of it. `/audit/:id`: one row of it.
 
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_params_map};
+use leptos_router::hooks::use_params_map;
 
-use super::records::records;
+use super::{asked_of_page, records::records};
 use crate::model::SheetOf;
 
 #[component]
 pub fn Audit() -> impl IntoView {
-    let location = use_location();
-    records(move || SheetOf::Audit(location.search.get().trim_start_matches('?').to_owned()))
+    let asked = asked_of_page();
+    records(move || SheetOf::Audit(asked.get()))
 }
 
 #[component]

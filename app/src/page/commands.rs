@@ -2,11 +2,11 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_location;
 
 use super::{
     Problem,
     ask::{Load, More},
+    asked_of_page,
     command_table::{CommandTable, follow_matching, lay_since},
     records::record_form::{Done, record_form},
     start::{Started, start},
@@ -27,8 +27,7 @@ struct Asked(Signal<String>);
 
 #[component]
 pub fn Commands() -> impl IntoView {
-    let location = use_location();
-    let asked = Signal::derive(move || location.search.get().trim_start_matches('?').to_owned());
+    let asked = asked_of_page();
     provide_context(Asked(asked));
     view! {
         <Title text="Commands"/>

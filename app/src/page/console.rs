@@ -9,7 +9,10 @@ mod topbar;
 use std::time::Duration;
 
 use leptos::prelude::*;
-use leptos_router::{hooks::use_location, location::Url};
+use leptos_router::{
+    hooks::{use_location, use_matched},
+    location::Url,
+};
 
 pub use self::{
     announce::Announcer,
@@ -60,7 +63,8 @@ pub fn Console(children: Children) -> impl IntoView {
     let Some(session) = expect_context::<Visitor>().session else {
         return view! { <SignInFirst/> };
     };
-    let path = use_location().pathname;
+    // The page's own: the router's is another page's before that is there.
+    let path = use_matched();
     // At once, before the page loads, and when only a part of its address changes.
     Live::look_at(&path.read_untracked());
     effect(move || Live::look_at(&path.read()));

@@ -4,12 +4,9 @@ use std::{
 };
 
 use leptos::prelude::*;
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_location, use_navigate},
-};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
 
-use super::selection::Selection;
+use super::{super::asked_of_page, selection::Selection};
 use crate::{
     api,
     clock::Clock,
@@ -76,13 +73,13 @@ impl Entry {
 
 impl List {
     pub fn new(page: FleetPage) -> Self {
-        let search = use_location().search;
+        let asked = asked_of_page();
         let navigate = use_navigate();
         let visit = move |(query, replace): (EndpointQuery, bool)| {
             navigate(&query.path(), NavigateOptions { replace, scroll: false, ..NavigateOptions::default() });
         };
         Self {
-            query: Memo::new(move |_| EndpointQuery::read(&search.read()).0),
+            query: Memo::new(move |_| asked.with(|asked| EndpointQuery::read(asked).0)),
             rows: RwSignal::new(page.rows.into_iter().map(Entry::new).collect()),
             next: RwSignal::new(page.next),
             previous: RwSignal::new(page.previous),
