@@ -1,5 +1,3 @@
-use std::pin::Pin;
-
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
@@ -14,9 +12,9 @@ use crate::{
     model::session::Visitor,
     page::{
         Access, Console, Desk, Endpoints, Login, NotFound, Orders, Setup, Sheets, access, endpoint, keyboard,
-        orders, page, page_is_there, sheets,
+        orders, page, sheets,
     },
-    ui::view,
+    ui::{Code, Drawn, NotLoaded, view},
 };
 
 /// The dashboard, on both sides. The server must have provided [`crate::api::caller::Caller`] as context.
@@ -68,13 +66,11 @@ pub fn App() -> impl IntoView {
 /// Draws a page. One type for all of them, as the router is generic over it. The sign-in and the list of endpoints come with the
 /// first load, the code of other pages when it is asked for.
 #[derive(Clone, Copy)]
-struct Page(fn() -> Pin<Box<dyn Future<Output = AnyView>>>);
+struct Page(fn() -> Code);
 
 impl ChooseView for Page {
     async fn choose(self) -> AnyView {
-        let view = (self.0)().await;
-        page_is_there();
-        view
+        page(self.0).await
     }
 
     async fn preload(&self) {}
@@ -83,35 +79,35 @@ impl ChooseView for Page {
 const ENDPOINTS: Page = Page(|| Box::pin(list()));
 const LOGIN: Page = Page(|| Box::pin(login()));
 const SETUP: Page = Page(|| Box::pin(setup()));
-const ENDPOINT: Page = Page(|| Box::pin(page(endpoint)));
-const COMMANDS: Page = Page(|| Box::pin(page(|| orders(Orders::Commands))));
-const BATCHES: Page = Page(|| Box::pin(page(|| orders(Orders::Batches))));
-const BATCH: Page = Page(|| Box::pin(page(|| orders(Orders::Batch))));
-const SCHEDULES: Page = Page(|| Box::pin(page(|| orders(Orders::Schedules))));
-const TOKENS: Page = Page(|| Box::pin(page(|| access(Access::Tokens))));
-const ENROL: Page = Page(|| Box::pin(page(|| access(Access::Enrol))));
-const WEBHOOKS: Page = Page(|| Box::pin(page(|| access(Access::Webhooks))));
-const PROCESSES: Page = Page(|| Box::pin(page(|| sheets(Sheets::Processes))));
-const EVIDENCE_LIST: Page = Page(|| Box::pin(page(|| sheets(Sheets::EvidenceList))));
-const EVIDENCE: Page = Page(|| Box::pin(page(|| sheets(Sheets::Evidence))));
-const AUDIT: Page = Page(|| Box::pin(page(|| sheets(Sheets::Audit))));
-const AUDIT_ROW: Page = Page(|| Box::pin(page(|| sheets(Sheets::AuditRow))));
-const OPERATORS: Page = Page(|| Box::pin(page(|| sheets(Sheets::Operators))));
-const OPERATOR: Page = Page(|| Box::pin(page(|| sheets(Sheets::Operator))));
-const SETTINGS: Page = Page(|| Box::pin(page(|| sheets(Sheets::Settings))));
-const HEALTH: Page = Page(|| Box::pin(page(|| sheets(Sheets::Health))));
-const COMMAND: Page = Page(|| Box::pin(page(|| sheets(Sheets::Command))));
+const ENDPOINT: Page = Page(|| Box::pin(endpoint()));
+const COMMANDS: Page = Page(|| Box::pin(orders(Orders::Commands)));
+const BATCHES: Page = Page(|| Box::pin(orders(Orders::Batches)));
+const BATCH: Page = Page(|| Box::pin(orders(Orders::Batch)));
+const SCHEDULES: Page = Page(|| Box::pin(orders(Orders::Schedules)));
+const TOKENS: Page = Page(|| Box::pin(access(Access::Tokens)));
+const ENROL: Page = Page(|| Box::pin(access(Access::Enrol)));
+const WEBHOOKS: Page = Page(|| Box::pin(access(Access::Webhooks)));
+const PROCESSES: Page = Page(|| Box::pin(sheets(Sheets::Processes)));
+const EVIDENCE_LIST: Page = Page(|| Box::pin(sheets(Sheets::EvidenceList)));
+const EVIDENCE: Page = Page(|| Box::pin(sheets(Sheets::Evidence)));
+const AUDIT: Page = Page(|| Box::pin(sheets(Sheets::Audit)));
+const AUDIT_ROW: Page = Page(|| Box::pin(sheets(Sheets::AuditRow)));
+const OPERATORS: Page = Page(|| Box::pin(sheets(Sheets::Operators)));
+const OPERATOR: Page = Page(|| Box::pin(sheets(Sheets::Operator)));
+const SETTINGS: Page = Page(|| Box::pin(sheets(Sheets::Settings)));
+const HEALTH: Page = Page(|| Box::pin(sheets(Sheets::Health)));
+const COMMAND: Page = Page(|| Box::pin(sheets(Sheets::Command)));
 
-async fn list() -> AnyView {
-    view! { <Console><Endpoints/></Console> }
+async fn list() -> Result<Drawn, NotLoaded> {
+    Ok(Box::new(|| view! { <Console><Endpoints/></Console> }))
 }
 
-async fn login() -> AnyView {
-    view! { <Login/> }
+async fn login() -> Result<Drawn, NotLoaded> {
+    Ok(Box::new(|| view! { <Login/> }))
 }
 
-async fn setup() -> AnyView {
-    view! { <Setup/> }
+async fn setup() -> Result<Drawn, NotLoaded> {
+    Ok(Box::new(|| view! { <Setup/> }))
 }
 
 /// Signing in and out load the page anew, so this holds for as long as the page does.

@@ -31,7 +31,7 @@ mod start;
 mod tokens;
 mod webhooks;
 
-pub use arrival::{is_there as page_is_there, page};
+pub use arrival::page;
 pub use code::{Access, Orders, Sheets, access, endpoint, keyboard, orders, sheets};
 pub use console::{Console, Desk};
 pub use endpoints::Endpoints;

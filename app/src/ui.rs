@@ -26,7 +26,7 @@ pub use bar::{Bar, percent};
 pub use brand::Brand;
 pub use copy::CopyLine;
 pub use icon::{Icon, Shape};
-pub use later::{Drawn, later};
+pub use later::{Code, Drawn, later};
 pub use moment::{Ago, Moment};
 pub use notice::{Notice, Tone, notice};
 pub use part::{Item, all, erased, list, loaded, maybe, part, text};

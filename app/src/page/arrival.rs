@@ -18,7 +18,7 @@ use crate::{
     api,
     error::ApiError,
     ui::{
-        Drawn, NotLoaded,
+        Code,
         dom::{sleep, spawn},
         loaded_piece,
     },
@@ -36,23 +36,26 @@ thread_local! {
     static NEWEST: Cell<u32> = const { Cell::new(0) };
 }
 
-/// To be called with each page that is drawn.
+/// To be called with a page that is drawn without [`page`].
 pub fn is_there() {
     IS_FIRST.set(false);
 }
 
 /// Draws a page by its code.
-pub async fn page<F>(code: impl Fn() -> F) -> AnyView
-where
-    F: Future<Output = Result<Drawn, NotLoaded>>,
-{
+pub async fn page(code: fn() -> Code) -> AnyView {
+    let view = arrive(code).await;
+    is_there();
+    view
+}
+
+async fn arrive(code: fn() -> Code) -> AnyView {
     if cfg!(feature = "ssr") {
         return loaded_piece(code, async |_| false).await.map_or_else(|| ().into_any(), |draw| draw());
     }
     let arrival = Rc::new(Arrival::begin());
     arrival.watch();
     loop {
-        let draw = loaded_piece(&code, async |pause| arrival.wait(pause).await).await;
+        let draw = loaded_piece(code, async |pause| arrival.wait(pause).await).await;
         match (arrival.goal(), draw) {
             // The browser brings a page already.
             _ if arrival.is_loading.get() => sleep(GLANCE).await,

@@ -9,7 +9,7 @@ pub fn NotFound() -> impl IntoView {
     if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
         response.set_status(axum::http::StatusCode::NOT_FOUND);
     }
-    super::page_is_there();
+    super::arrival::is_there();
     view! {
         <Title text="Not found"/>
         <main class="gate" id="main">

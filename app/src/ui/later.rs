@@ -17,7 +17,8 @@ use super::{
 /// Draws something, once its code is there.
 pub type Drawn = Box<dyn FnOnce() -> AnyView + Send>;
 
-type Code = Pin<Box<dyn Future<Output = Result<Drawn, NotLoaded>>>>;
+/// What a piece is asked for, on its way.
+pub type Code = Pin<Box<dyn Future<Output = Result<Drawn, NotLoaded>>>>;
 
 /// Draws what `code`, a piece, gives: in the browser only, once it is wanted, and from then on. It is drawn in its place
 /// and not where it is loaded, so that its effects find it in the document.
