@@ -45,7 +45,7 @@ pub(super) mod ssr {
             Of::Matching(query) => {
                 let wanted = wanted(&Query::of(&query))?;
                 let Found { rows, next } =
-                    caller.strike.find_commands(&permit, wanted, from, AT_ONCE, caller.now).await?;
+                    caller.strike.find_commands(&permit, wanted, from, AT_ONCE).await?;
                 return Ok(Listed { rows: rows.iter().map(Into::into).collect(), next });
             }
             Of::Endpoint(id) => {

@@ -10,7 +10,7 @@ use voltaxe_store::StoreError;
 use crate::model::Found;
 
 /// Ids that the first statement looks at; measured, 50,000 rows that do not match take 15 to 40 ms.
-const FIRST: i64 = 50_000;
+pub(crate) const FIRST: i64 = 50_000;
 /// Where little is found, later ones look at more.
 const LARGEST: i64 = 1_600_000;
 const IS_QUICK: Duration = Duration::from_millis(25);

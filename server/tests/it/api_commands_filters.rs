@@ -108,7 +108,7 @@ async fn what_ended_long_ago_follows_what_ended_this_week() {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut sql).await.unwrap();
     }
     ids.reverse();
-    for filter in ["kind=agent_check", "state=cancelled", "operator=responder.tester"] {
+    for filter in ["kind=agent_check", "state=cancelled", "operator=responder.tester", "host=web"] {
         for limit in 1..=7 {
             let path = format!("/api/commands?{filter}&limit={limit}");
             assert_eq!(followed(&server, &who, path).await, ids, "{filter}, {limit} at a time");

@@ -161,7 +161,7 @@ pub async fn list(
     }
     let (from, to) = (from.map(Into::into), to.map(Into::into));
     let filter = CommandFilter { state, kind, operator, host, batch, from, to };
-    let found = strike.find_commands(&permit, filter, before, limit, clock::now()).await?;
+    let found = strike.find_commands(&permit, filter, before, limit).await?;
     let body: Vec<Command> = found.rows.into_iter().map(Into::into).collect();
     Ok(with_next(Json(body), "/api/commands", &query, found.next))
 }

@@ -112,7 +112,8 @@ impl Store {
                     filter, ended_since, ids, limit,
                     "FROM commands WHERE id IN (SELECT c.id FROM unnest($11::text[]) AS e(host) CROSS JOIN LATERAL (
                        SELECT id FROM commands WHERE endpoint_id = e.host AND id < $1 AND id >= $2",
-                    "ORDER BY 1 DESC LIMIT $3) c ORDER BY 1 DESC LIMIT $3) ORDER BY 1 DESC",
+                    "ORDER BY 1 DESC LIMIT $3) c ORDER BY 1 DESC LIMIT $3)
+                       AND (finished_at IS NULL OR finished_at >= $10) ORDER BY 1 DESC",
                     endpoints
                 );
                 found.fetch_all(db).await?
@@ -169,8 +170,7 @@ impl Store {
     }
 
     /// The id after the newest command's.
-    #[tracing::instrument(name = "db.command.next_id", skip_all, err(level = "debug"))]
-    pub async fn next_command_id(&self) -> Result<i64, StoreError> {
+    async fn next_command_id(&self) -> Result<i64, StoreError> {
         Ok(self.command_at_or_before(i64::MAX).await?.map_or(1, |(id, _)| id + 1))
     }
 
@@ -189,7 +189,9 @@ impl Store {
         Ok(low)
     }
 
-    async fn command_at_or_before(&self, id: i64) -> Result<Option<(i64, DateTime<Utc>)>, StoreError> {
+    /// The newest command up to this id, and when it was given.
+    #[tracing::instrument(name = "db.command.at_or_before", skip_all, err(level = "debug"))]
+    pub async fn command_at_or_before(&self, id: i64) -> Result<Option<(i64, DateTime<Utc>)>, StoreError> {
         let row = sqlx::query!(
             r#"SELECT id AS "id!", created_at AS "created_at!" FROM commands WHERE id <= $1 ORDER BY 1 DESC LIMIT 1"#,
             id
