@@ -56,9 +56,13 @@ impl Strike {
         let reads = if is_all(&by, &filter) { Reads::Wanted } else { Reads::More };
         let (by, filter) = (&by, &filter);
         let recent = match by {
-            // Without a row of theirs, a plan for any endpoint reads all that there is.
-            By::Endpoints(_) => Some(newest.saturating_sub(FIRST).max(oldest)..ids.end),
-            _ => Some(ids.clone()).filter(|_| reads == Reads::Wanted),
+            By::Kind(_) | By::Operator(_) if reads == Reads::Wanted => Some(ids.clone()),
+            // Where it may read what is not wanted, no more than the search's first statement does.
+            By::Kind(_) | By::Operator(_) | By::Endpoints(_) => {
+                Some(newest.saturating_sub(FIRST).max(oldest)..ids.end)
+            }
+            // To open all of the history takes these 0.1 ms.
+            By::State(_) | By::Batch(_) | By::Id => None,
         };
         if let Some(recent) = recent
             && let Some(page) = self.find_recent(by, filter, recent, given_at, limit).await?
