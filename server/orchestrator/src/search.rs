@@ -55,7 +55,7 @@ where
         }
         high = low;
         if asked_at.elapsed() < IS_QUICK {
-            span = (span * 4).min(LARGEST);
+            span = span.saturating_mul(4).min(LARGEST);
         }
         if began.elapsed() > LOOK_FOR {
             break;

@@ -149,7 +149,7 @@ impl Store {
     #[tracing::instrument(name = "db.command.get", skip_all, err(level = "debug"))]
     pub async fn command(&self, id: CommandId) -> Result<Option<CommandRecord>, StoreError> {
         command_rows!("", "FROM commands WHERE id = $1", id.0)
-            .fetch_optional(&self.durable)
+            .fetch_optional(&self.reading)
             .await?
             .map(CommandRecord::try_from)
             .transpose()
@@ -169,7 +169,7 @@ impl Store {
             before.map_or(i64::MAX, |id| id.0),
             limit
         )
-        .fetch_all(&self.durable)
+        .fetch_all(&self.reading)
         .await?;
         records(rows)
     }
@@ -186,7 +186,7 @@ impl Store {
             before.map_or(i64::MAX, |id| id.0),
             limit
         )
-        .fetch_all(&self.durable)
+        .fetch_all(&self.reading)
         .await?;
         records(rows)
     }
@@ -205,7 +205,7 @@ impl Store {
             after.map_or(0, |id| id.0),
             limit
         )
-        .fetch_all(&self.durable)
+        .fetch_all(&self.reading)
         .await?;
         records(rows)
     }

@@ -47,21 +47,25 @@ impl Strike {
             None => 0,
         };
         let until = before.map_or(until, |id| until.min(id.0));
+        let by = self.index_for(&mut filter).await?;
+        let reads = if is_all(&by, &filter) { Reads::Wanted } else { Reads::More };
+        let (by, filter) = (&by, &filter);
+        let look = |ids, limit| store.find_commands(by, filter, given_since(filter), ids, limit);
+        if reads == Reads::Wanted && matches!(by, By::State(_)) {
+            // To open all of the history takes these 0.1 ms, no more than to ask which command is the newest.
+            return Ok(search(oldest..until, reads, limit, id_of, look).await?);
+        }
         let newest = store.command_at_or_before(until.saturating_sub(1)).await?;
         let Some((newest, given_at)) = newest.filter(|(id, _)| *id >= oldest) else {
             return Ok(Found { rows: Vec::new(), next: None });
         };
         let ids = oldest..newest + 1;
-        let by = self.index_for(&mut filter).await?;
-        let reads = if is_all(&by, &filter) { Reads::Wanted } else { Reads::More };
-        let (by, filter) = (&by, &filter);
         let recent = match by {
             By::Kind(_) | By::Operator(_) if reads == Reads::Wanted => Some(ids.clone()),
             // Where it may read what is not wanted, no more than the search's first statement does.
             By::Kind(_) | By::Operator(_) | By::Endpoints(_) => {
                 Some(newest.saturating_sub(FIRST).max(oldest)..ids.end)
             }
-            // To open all of the history takes these 0.1 ms.
             By::State(_) | By::Batch(_) | By::Id => None,
         };
         if let Some(recent) = recent
@@ -69,8 +73,7 @@ impl Strike {
         {
             return Ok(page);
         }
-        let look = |ids, limit| store.find_commands(by, filter, given_since(filter), ids, limit);
-        Ok(search(ids, reads, limit, |record: &CommandRecord| record.id.0, look).await?)
+        Ok(search(ids, reads, limit, id_of, look).await?)
     }
 
     /// A whole page of the newest part of the history, where there is one: what ended before that had been given before.
@@ -118,6 +121,10 @@ impl Strike {
         }
         Ok(hosts)
     }
+}
+
+fn id_of(record: &CommandRecord) -> i64 {
+    record.id.0
 }
 
 /// What ends is given before.

@@ -93,7 +93,7 @@ impl Store {
         ids: Range<i64>,
         limit: i64,
     ) -> Result<Vec<CommandRecord>, StoreError> {
-        let db = &self.durable;
+        let db = &self.reading;
         let rows = match by {
             By::Batch(batch) => {
                 let found = found!(
@@ -196,7 +196,7 @@ impl Store {
             r#"SELECT id AS "id!", created_at AS "created_at!" FROM commands WHERE id <= $1 ORDER BY 1 DESC LIMIT 1"#,
             id
         )
-        .fetch_optional(&self.durable)
+        .fetch_optional(&self.reading)
         .await?;
         Ok(row.map(|row| (row.id, row.created_at)))
     }
@@ -209,7 +209,7 @@ impl Store {
                FROM commands WHERE id = ANY($1)"#,
             ids
         )
-        .fetch_all(&self.durable)
+        .fetch_all(&self.reading)
         .await?;
         let outcome = |id: i64, command, status: &str, message| {
             let status = status.parse().map_err(|_| StoreError::BadRow {
@@ -230,7 +230,7 @@ impl Store {
             part,
             limit
         )
-        .fetch_all(&self.durable)
+        .fetch_all(&self.reading)
         .await?)
     }
 }
