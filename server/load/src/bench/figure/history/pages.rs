@@ -15,8 +15,8 @@ const FEW_ROWS: u64 = 1_000_000;
 const ASKED: u64 = 40;
 /// Before the clock runs: each of the server's connections makes its plans anew after partitions came or went, which is once a week
 /// where they are not attached by a bench.
-const WARM: u64 = 200;
-const ROUNDS: usize = 2;
+const WARM: u64 = 100;
+const ROUNDS: usize = 6;
 const PROMISED: f64 = 1.30;
 
 pub(in crate::bench) async fn measure(settings: &Settings) -> anyhow::Result<Outcome> {
