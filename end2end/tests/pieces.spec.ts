@@ -3,6 +3,7 @@
 import type { Locator, Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures.ts";
 import { Console } from "../support/console.ts";
+import type { Lab } from "../support/lab.ts";
 import { settle } from "../support/settle.ts";
 
 test.use({
@@ -14,6 +15,16 @@ const ENDPOINT = /split_endpoint\..*\.wasm/;
 
 function notice(page: Page): Locator {
   return page.getByRole("alert").filter({ hasText: /could not be loaded and is tried again/ });
+}
+
+/** The page of web-01, as it is without the code that would make it live. */
+async function openWithoutCode(page: Page, lab: Lab): Promise<Console> {
+  await settle(page, lab, "web-01");
+  const ui = new Console(page);
+  await ui.open("web-01");
+  await page.route(ENDPOINT, (route) => route.abort());
+  await page.reload();
+  return ui;
 }
 
 test("a dialog whose code comes late opens then, for the press before", async ({ page, lab }) => {
@@ -46,11 +57,7 @@ test("a page whose code this server no longer has is asked of the server", async
 });
 
 test("a page is there without its code, and comes to life when that comes", async ({ page, lab }) => {
-  await settle(page, lab, "web-01");
-  const ui = new Console(page);
-  await ui.open("web-01");
-  await page.route(ENDPOINT, (route) => route.abort());
-  await page.reload();
+  const ui = await openWithoutCode(page, lab);
   await expect(notice(page).getByRole("link", { name: "reload the page" })).toBeVisible();
   await expect(page.getByRole("heading", { level: 1 })).toContainText("web-01");
   await page.unroute(ENDPOINT);
@@ -62,11 +69,7 @@ test("a page is there without its code, and comes to life when that comes", asyn
 });
 
 test("a link is followed on a page without its code", async ({ page, lab }) => {
-  await settle(page, lab, "web-01");
-  const ui = new Console(page);
-  await ui.open("web-01");
-  await page.route(ENDPOINT, (route) => route.abort());
-  await page.reload();
+  await openWithoutCode(page, lab);
   await expect(notice(page)).toBeVisible();
   await page.getByRole("link", { name: "Batches" }).click();
   await expect(page).toHaveURL(/\/batches$/);

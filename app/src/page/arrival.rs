@@ -131,8 +131,8 @@ impl Arrival {
     }
 
     fn is_at_its_path(&self) -> bool {
-        let path = |address: &Option<[String; 2]>| address.as_ref().map(|[path, _]| path.clone());
-        self.address.read().is_some_and(|now| path(&Some(now)) == path(&self.began_at))
+        let now = self.address.read();
+        now.zip(self.began_at.as_ref()).is_some_and(|(now, before)| now[0] == before[0])
     }
 
     /// Follows what is pressed until the page is there.

@@ -33,8 +33,7 @@ impl Strike {
         let mut filter = checked(filter)?;
         if filter == CommandFilter::default() {
             let rows = self.commands(permit, before, limit).await?;
-            let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-            let next = rows.last().map(|row| row.id.0).filter(|_| is_full);
+            let next = last_of_full(&rows, limit).map(id_of);
             return Ok(Found { rows, next });
         }
         let store = self.store();
@@ -88,9 +87,8 @@ impl Strike {
     ) -> Result<Option<Found<CommandRecord>>, StoreError> {
         let ended_since = given_since(filter).max(given_at - RECENT);
         let rows = self.store().find_commands(by, filter, ended_since, ids, limit).await?;
-        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-        let last = rows.last().filter(|last| is_full && last.created_at >= ended_since + SLACK);
-        Ok(last.map(|last| last.id.0).map(|next| Found { rows, next: Some(next) }))
+        let last = last_of_full(&rows, limit).filter(|last| last.created_at >= ended_since + SLACK);
+        Ok(last.map(id_of).map(|next| Found { rows, next: Some(next) }))
     }
 
     /// The index that leaves least; what it answers for need not be compared again where that costs.
@@ -121,6 +119,11 @@ impl Strike {
         }
         Ok(hosts)
     }
+}
+
+/// After which there may be more.
+fn last_of_full(rows: &[CommandRecord], limit: i64) -> Option<&CommandRecord> {
+    rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|count| count == limit))
 }
 
 fn id_of(record: &CommandRecord) -> i64 {
